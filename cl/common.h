@@ -1,0 +1,32 @@
+// Names shared by every kernel family: token pasting and vector types of WIDTH lanes.
+#ifndef NEEDLE_COMMON_H
+#define NEEDLE_COMMON_H
+
+// Lanes of the vectors a work-item computes on: 1, 2, 4, 8 or 16. 16 fills an AVX-512 register with
+// floats; a GPU, whose lanes are work-items, wants 1.
+#ifndef WIDTH
+#define WIDTH 1
+#endif
+
+// The type of element counts and offsets: `int` halves the arithmetic on GPUs where it is large enough.
+#ifndef INDEX
+#define INDEX long
+#endif
+
+#define CAT_(a, b) a##b
+#define CAT(a, b) CAT_(a, b)
+
+#if WIDTH == 1
+#define VEC(T) T
+#else
+#define VEC(T) CAT(T, WIDTH)
+#endif
+
+#ifdef cl_khr_fp64
+#pragma OPENCL EXTENSION cl_khr_fp64 : enable
+#endif
+#ifdef cl_khr_fp16
+#pragma OPENCL EXTENSION cl_khr_fp16 : enable
+#endif
+
+#endif

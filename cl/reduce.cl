@@ -1,0 +1,189 @@
+// Reductions of a fused elementwise expression: sum, product, maximum and their kind.
+//
+// The host merges and orders axes into rows and columns (see expression.h). `reduce_rows` folds whole rows:
+// an output's elements are `fold_rows` consecutive rows. `reduce_columns` folds across rows: an output row
+// is the fold of `fold_rows` consecutive rows, column by column. Both can cut each fold into `segments`,
+// whose partial results a second launch of the same kernels folds; so there are no atomics, and a result
+// does not depend on timing.
+//
+// The launcher defines the operation on accumulators of type ACC: COMBINE(a, b) of a new element `a` and
+// what has been folded `b`, IDENTITY, and FINISH(r, n) of the folded value and the number of elements.
+#include "expression.h"
+
+// Work-items of a work-group: 1 on a CPU, a power of two on a GPU.
+#ifndef LOCAL
+#define LOCAL 1
+#endif
+// Vectors folded before a partial sum is added to the compensated total; the rounding error of a sum grows
+// with this number and not with the length.
+#ifndef BLOCK
+#define BLOCK 16
+#endif
+// Columns a work-item folds side by side in `reduce_columns`, in vectors: long enough to stream whole
+// cache lines, short enough to stay in the first-level cache.
+#ifndef COLUMNS
+#define COLUMNS 16
+#endif
+// Whether to keep totals by Kahan's compensated summation (1965): for sums of floats.
+#ifndef COMPENSATED
+#define COMPENSATED 1
+#endif
+#ifndef ACC
+#define ACC float
+#define OUT float
+#define COMBINE(a, b) (b + a)
+#define IDENTITY 0
+#define FINISH(r, n) r
+#endif
+
+typedef VEC(ACC) accumulator;
+typedef union { accumulator vector; ACC lane[WIDTH]; } lanes_t;
+
+#define IDENTITIES LIT(ACC, IDENTITY)
+
+// What has been folded so far; `lost` is the low-order part that the last addition dropped.
+typedef struct { accumulator value, lost; } total_t;
+
+static inline void add_block(total_t *total, accumulator block) {
+#if COMPENSATED
+    const accumulator corrected = block - total->lost;
+    const accumulator sum = total->value + corrected;
+    const accumulator lost = (sum - total->value) - corrected;
+    total->value = sum;
+    total->lost = (fabs(sum) < LIT(ACC, INFINITY)) ? lost : LIT(ACC, 0);
+#else
+    total->value = COMBINE(block, total->value);
+#endif
+}
+
+static inline ACC fold_lanes(accumulator vector) {
+    lanes_t value;
+    value.vector = vector;
+    for (int half_width = WIDTH / 2; half_width > 0; half_width /= 2)
+        for (int i = 0; i < half_width; i++) value.lane[i] = COMBINE(value.lane[i + half_width], value.lane[i]);
+    return value.lane[0];
+}
+
+// The first `count` lanes, the others replaced by the identity.
+static inline accumulator first_lanes(accumulator vector, int count) {
+    lanes_t value;
+    value.vector = vector;
+    for (int i = 0; i < WIDTH; i++) value.lane[i] = i < count ? value.lane[i] : (ACC)IDENTITY;
+    return value.vector;
+}
+
+__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
+void reduce_rows(__global OUT *restrict output, const long output_start, const long outputs, const long segments,
+                 const long fold_rows, const long count, __constant const long *layout, PARAMETERS) {
+    const INDEX columns = EXTENT(RANK - 1);
+    const INDEX full = columns / WIDTH;
+    const INDEX per_row = (columns + WIDTH - 1) / WIDTH;
+    const INDEX vectors = (INDEX)fold_rows * per_row;
+    const INDEX per_segment = (vectors + (INDEX)segments - 1) / (INDEX)segments;
+#if LOCAL > 1
+    __local ACC shared[LOCAL];
+    const int item = (int)get_local_id(0);
+#endif
+    for (INDEX task = (INDEX)get_group_id(0); task < (INDEX)(outputs * segments); task += (INDEX)get_num_groups(0)) {
+        const INDEX fold = task / (INDEX)segments;
+        const INDEX begin = (task - fold * (INDEX)segments) * per_segment;
+        const INDEX end = min(begin + per_segment, vectors);
+        total_t total = {IDENTITIES, LIT(ACC, 0)};
+        INDEX vector = begin + (INDEX)get_local_id(0);
+        while (vector < end) {
+            const INDEX row = vector / per_row;
+            INDEX place = vector - row * per_row;
+            INDEX at[OPERANDS] = {STARTS};
+            locate(fold * (INDEX)fold_rows + row, layout, at);
+            const INDEX stop = min(full, place + (end - vector));
+            while (place < stop) {
+                const INDEX block_stop = min(stop, place + BLOCK * LOCAL);
+                accumulator block = IDENTITIES;
+                for (; place < block_stop; place += LOCAL, vector += LOCAL) {
+                    const INDEX column = place * WIDTH;
+                    LOAD_FULL
+                    COMPUTE
+                    const accumulator element = CAST(ACC, result0);
+                    block = COMBINE(element, block);
+                }
+                add_block(&total, block);
+            }
+            if (WIDTH > 1 && place == full && full < per_row && vector < end) {
+                const INDEX column = full * WIDTH;
+                const int lanes = (int)(columns - column);
+                LOAD_TAIL
+                COMPUTE
+                add_block(&total, first_lanes(CAST(ACC, result0), lanes));
+                vector += LOCAL;
+            }
+        }
+        ACC folded = fold_lanes(total.value);
+#if LOCAL > 1
+        shared[item] = folded;
+        for (int reach = LOCAL / 2; reach > 0; reach /= 2) {
+            barrier(CLK_LOCAL_MEM_FENCE);
+            if (item < reach) shared[item] = COMBINE(shared[item + reach], shared[item]);
+        }
+        folded = shared[0];
+        if (item == 0)
+#endif
+            output[output_start + task] = (OUT)(FINISH(folded, count));
+#if LOCAL > 1
+        barrier(CLK_LOCAL_MEM_FENCE);
+#endif
+    }
+}
+
+__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
+void reduce_columns(__global OUT *restrict output, const long output_start, const long outputs, const long segments,
+                    const long fold_rows, const long count, __constant const long *layout, PARAMETERS) {
+    const INDEX columns = EXTENT(RANK - 1);
+    const INDEX full = columns / WIDTH;
+    const INDEX per_row = (columns + WIDTH - 1) / WIDTH;
+    const INDEX strips = (per_row + COLUMNS * LOCAL - 1) / (COLUMNS * LOCAL);
+    const INDEX per_segment = ((INDEX)fold_rows + (INDEX)segments - 1) / (INDEX)segments;
+    const INDEX tasks = (INDEX)outputs * (INDEX)segments * strips;
+    for (INDEX task = (INDEX)get_group_id(0); task < tasks; task += (INDEX)get_num_groups(0)) {
+        const INDEX fold = task / strips;  // output row and segment
+        const INDEX first = (task - fold * strips) * COLUMNS * LOCAL + (INDEX)get_local_id(0);
+        const INDEX output_row = fold / (INDEX)segments;
+        const INDEX begin = (fold - output_row * (INDEX)segments) * per_segment;
+        const INDEX end = min(begin + per_segment, (INDEX)fold_rows);
+        const int wide = (int)clamp((full - first + LOCAL - 1) / LOCAL, (INDEX)0, (INDEX)COLUMNS);
+        const INDEX last = first + wide * LOCAL;  // where the row's partial vector is, if it is this item's
+        const int lanes = (WIDTH > 1 && wide < COLUMNS && last == full) ? (int)(columns - full * WIDTH) : 0;
+        total_t total[COLUMNS];
+        for (int k = 0; k < COLUMNS; k++) total[k].value = IDENTITIES, total[k].lost = LIT(ACC, 0);
+        for (INDEX row = begin; row < end;) {
+            accumulator block[COLUMNS];
+            for (int k = 0; k < COLUMNS; k++) block[k] = IDENTITIES;
+            const INDEX block_end = min(end, row + BLOCK);
+            for (; row < block_end; row++) {
+                INDEX at[OPERANDS] = {STARTS};
+                locate(output_row * (INDEX)fold_rows + row, layout, at);
+                for (int k = 0; k < wide; k++) {
+                    const INDEX column = (first + k * LOCAL) * WIDTH;
+                    LOAD_FULL
+                    COMPUTE
+                    const accumulator element = CAST(ACC, result0);
+                    block[k] = COMBINE(element, block[k]);
+                }
+                if (lanes > 0) {
+                    const INDEX column = full * WIDTH;
+                    LOAD_TAIL
+                    COMPUTE
+                    const accumulator element = CAST(ACC, result0);
+                    block[wide] = COMBINE(element, block[wide]);
+                }
+            }
+            for (int k = 0; k < COLUMNS; k++) add_block(&total[k], block[k]);
+        }
+        for (int k = 0; k < wide + (lanes > 0); k++) {
+            lanes_t folded;
+            folded.vector = total[k].value;
+            const INDEX column = (first + k * LOCAL) * WIDTH;
+            for (int i = 0; i < (k < wide ? WIDTH : lanes); i++)
+                output[output_start + fold * columns + column + i] = (OUT)(FINISH(folded.lane[i], count));
+        }
+    }
+}

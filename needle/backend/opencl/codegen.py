@@ -1,0 +1,133 @@
+"""From a fused program to the defines that `cl/expression.h` asks for.
+
+What a kernel depends on is the program's structure and, for each operand, how its columns lie: side by side
+("contiguous"), all the same element ("uniform") or apart ("strided"). Shapes, strides and scalars' values
+are arguments, so that one compiled kernel serves every size.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from needle.backend.opencl.types import cl_type
+from needle.backend.records import Node, Program
+from needle.dtypes import DType, is_float, is_integer
+
+_NAMES = re.compile(r"\b[xyzT]\b")
+
+
+def type_definitions(dtypes: Sequence[DType]) -> str:
+    """The DEFINE_ macros for every element type among `dtypes`."""
+    lines = []
+    for dtype in dict.fromkeys(dtypes):
+        name = cl_type(dtype)
+        lines.append(f"DEFINE_ACCESS({name})")
+        if is_integer(dtype):
+            lines.append(f"DEFINE_INTEGER({name})")
+        elif is_float(dtype):
+            lines.append(f"DEFINE_FLOAT({name})")
+    return " ".join(dict.fromkeys(lines))
+
+
+def parameters(program: Program, output_count: int) -> str:
+    """The kernel's parameters for outputs, inputs and scalars, outputs and inputs with their first position."""
+    arrays = [(f"out{k}", program_dtypes(program)[program.outputs[k]], "") for k in range(output_count)]
+    arrays += [(f"in{output_count + i}", dtype, "const ") for i, dtype in enumerate(program.inputs)]
+    declared = [
+        f"__global {const}{cl_type(d)} *{name}, const long start{k}" for k, (name, d, const) in enumerate(arrays)
+    ]
+    # A half cannot be a kernel argument: it travels as a float.
+    scalars = ("float" if d.name == "float16" else cl_type(d) for d in program.scalars)
+    declared += [f"const {scalar} scalar{i}" for i, scalar in enumerate(scalars)]
+    return ", ".join(declared)
+
+
+def program_dtypes(program: Program) -> list[DType]:
+    """The dtype of every value of a program, by number."""
+    return [*program.inputs, *program.scalars, *(n.dtype for n in program.nodes)]
+
+
+def loads(program: Program, output_count: int, columns: Sequence[str], full: bool) -> str:
+    """Statements that read one vector of each input: a whole one, or the row's last `lanes` elements."""
+    lines = []
+    for i, dtype in enumerate(program.inputs):
+        operand = output_count + i
+        base = f"in{operand} + at[{operand}]"
+        name, kind = cl_type(dtype), columns[operand]
+        stride = "1" if kind == "contiguous" else f"COLUMN_STRIDE({operand})"
+        if kind == "uniform":
+            value = f"LIT({name}, *({base}))"
+        elif kind == "contiguous" and full:
+            value = f"LOAD_CONTIGUOUS({name}, {base} + column)"
+        else:
+            value = f"gather_{name}({base} + column * {stride}, {stride}, {'WIDTH' if full else 'lanes'})"
+        lines.append(f"const VEC({name}) v{i} = {value};")
+    return "\n".join(lines)
+
+
+def stores(program: Program, output_count: int, columns: Sequence[str], full: bool) -> str:
+    """Statements that write one vector of each output, or the row's last `lanes` elements."""
+    lines = []
+    for k in range(output_count):
+        name = cl_type(program_dtypes(program)[program.outputs[k]])
+        stride = "1" if columns[k] == "contiguous" else f"COLUMN_STRIDE({k})"
+        base = f"out{k} + at[{k}] + column"
+        if columns[k] == "contiguous" and full:
+            lines.append(f"STORE_CONTIGUOUS({name}, {base}, result{k});")
+        else:
+            lines.append(f"scatter_{name}({base} * {stride}, {stride}, {'WIDTH' if full else 'lanes'}, result{k});")
+    return "\n".join(lines)
+
+
+def compute(program: Program) -> str:
+    """Statements that compute the program's outputs from its inputs, one for each node."""
+    dtypes = program_dtypes(program)
+    lines = []
+    first_scalar = len(program.inputs)
+    for i, dtype in enumerate(program.scalars):
+        lines.append(f"const VEC({cl_type(dtype)}) v{first_scalar + i} = LIT({cl_type(dtype)}, scalar{i});")
+    first_node = first_scalar + len(program.scalars)
+    for i, node in enumerate(program.nodes):
+        value = _expression(node, [dtypes[j] for j in node.operands])
+        lines.append(f"const VEC({cl_type(node.dtype)}) v{first_node + i} = {value};")
+    for k, number in enumerate(program.outputs):
+        lines.append(f"const VEC({cl_type(dtypes[number])}) result{k} = v{number};")
+    return "\n".join(lines)
+
+
+def _expression(node: Node, operand_dtypes: Sequence[DType]) -> str:
+    """A node's OpenCL expression over the values it reads."""
+    record = node.record
+    source = operand_dtypes[0]
+    if record.typing == "cast":
+        value = f"v{node.operands[0]}"
+        if node.dtype.kind == "b":
+            return f"BOOL({value} != LIT({cl_type(source)}, 0))"
+        return f"CAST({cl_type(node.dtype)}, {value})"
+    dtype = node.dtype if record.typing == "select" else source
+    names = {"T": cl_type(dtype), **dict(zip("xyz", (f"v{i}" for i in node.operands), strict=False))}
+    text = record.cl if isinstance(record.cl, str) else _for_kind(record.cl, dtype.kind)
+    value = _NAMES.sub(lambda m: names[m[0]], text)
+    return f"BOOL({value})" if record.typing in ("compare", "logical") else value
+
+
+def _for_kind(choices: Mapping[str, str], kind: str) -> str:
+    return next(text for kinds, text in choices.items() if kind in kinds)
+
+
+def expression_defines(program: Program, output_count: int, columns: Sequence[str], rank: int) -> dict[str, str | int]:
+    """Everything that `cl/expression.h` needs, for a program that stores `output_count` outputs."""
+    operands = output_count + len(program.inputs)
+    return {
+        "RANK": rank,
+        "OPERANDS": max(operands, 1),
+        "PARAMETERS": parameters(program, output_count) or "const long start0",
+        "STARTS": ", ".join(f"start{k}" for k in range(operands)) or "0",
+        "TYPES": type_definitions(program_dtypes(program)),
+        "LOAD_FULL": loads(program, output_count, columns, full=True),
+        "LOAD_TAIL": loads(program, output_count, columns, full=False),
+        "COMPUTE": compute(program),
+        "STORE_FULL": stores(program, output_count, columns, full=True),
+        "STORE_TAIL": stores(program, output_count, columns, full=False),
+    }

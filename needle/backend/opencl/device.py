@@ -1,0 +1,148 @@
+"""An OpenCL device: its context, queue, memory pool and compiled kernels."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyopencl as cl
+import pyopencl.tools as cl_tools
+
+from needle.backend.opencl import launchers, programs
+from needle.backend.opencl.layout import Layout
+from needle.backend.opencl.profiles import profile_for
+from needle.backend.protocol import ArrayView, Device, DeviceInfo
+from needle.backend.records import Primitive, Program, Reduction
+from needle.dtypes import DType, Scalar, Shape
+from needle.errors import DeviceError, OutOfMemoryError
+
+
+class OpenCLDevice(Device):
+    """One OpenCL device with one context and one in-order queue, made when the device is first used."""
+
+    def __init__(self, info: DeviceInfo, cl_device: cl.Device) -> None:
+        super().__init__(info)
+        self.cl_device = cl_device
+        self.profile = profile_for(cl_device)
+        self.context = cl.Context([cl_device])
+        self.queue = cl.CommandQueue(self.context)
+        self.pool = cl_tools.MemoryPool(cl_tools.ImmediateAllocator(self.queue))
+        self.lock = threading.RLock()  # setting a kernel's arguments and launching it is one act
+        self._kernels: dict[object, cl.Kernel] = {}
+        self._expression_kernels: dict[object, cl.Kernel] = {}
+        self.layout_buffer = lru_cache(maxsize=4096)(self._write_layout)
+        self._process = os.getpid()
+
+    # -- memory ---------------------------------------------------------------------------------
+
+    def empty(self, size: int, dtype: DType) -> cl.MemoryObject:
+        nbytes = max(1, size) * dtype.itemsize
+        try:
+            with self.lock:
+                return self.pool.allocate(nbytes)
+        except cl.MemoryError as error:
+            raise OutOfMemoryError(
+                f"{self.name} cannot provide {nbytes} bytes: the pool has {self.pool.active_bytes} bytes in use "
+                f"and {self.pool.managed_bytes - self.pool.active_bytes} bytes free"
+            ) from error
+
+    def upload(self, array: np.ndarray) -> cl.MemoryObject:
+        buffer = self.empty(array.size, array.dtype)
+        if array.size:
+            # The copy is done before this returns: the caller may change its array at once.
+            with self.lock:
+                cl.enqueue_copy(self.queue, buffer, array, is_blocking=True)
+        return buffer
+
+    def download(self, view: ArrayView) -> np.ndarray:
+        """Copy out the contiguous stretch that a view covers; only whole stretches come down."""
+        result = np.empty(view.shape, view.dtype)
+        if result.size:
+            with self.lock:
+                cl.enqueue_copy(
+                    self.queue, result, view.buffer,
+                    src_offset=view.offset * view.dtype.itemsize, is_blocking=True,
+                )  # fmt: skip
+        return result
+
+    def synchronize(self) -> None:
+        self._check_process()
+        self.queue.finish()
+
+    # -- kernels --------------------------------------------------------------------------------
+
+    def kernel(self, file: str, name: str, defines: programs.Defines, arguments: Sequence[Any]) -> cl.Kernel:
+        """Kernel `name` of `cl/<file>` compiled under `defines`, kept for the process.
+
+        `arguments` has an entry for each parameter: None for a pointer, else the scalar's NumPy dtype.
+        """
+        key = (file, name, *defines.items())
+        found = self._kernels.get(key)
+        if found is None:
+            with self.lock:
+                found = getattr(programs.build(self.context, file, defines), name)
+                found.set_scalar_arg_dtypes(arguments)
+                self._kernels[key] = found
+        return found
+
+    def expression_kernel(self, key: Hashable, build: Callable[[], cl.Kernel]) -> cl.Kernel:
+        """The kernel for a fused expression known by `key`, built at its first use."""
+        found = self._expression_kernels.get(key)
+        if found is None:
+            found = self._expression_kernels[key] = build()
+        return found
+
+    def _write_layout(self, layout: Layout) -> cl.MemoryObject:
+        """The words of a layout in device memory; launches of the same shapes share them."""
+        return self.upload(np.array(layout.words(), np.int64))
+
+    def launch(self, kernel: cl.Kernel, groups: Sequence[int], local: Sequence[int], *arguments: Any) -> None:
+        """Enqueue `kernel` over `groups` work-groups of `local` work-items in each dimension; do not wait."""
+        self._check_process()
+        size = tuple(g * n for g, n in zip(groups, local, strict=True))
+        with self.lock:
+            kernel(self.queue, size, tuple(local), *arguments)
+        self.launches += 1
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:
+            raise DeviceError(
+                f"{self.name} was opened before this process was forked; OpenCL does not survive a fork. "
+                "Start worker processes by 'spawn', or open the device only after forking"
+            )
+
+    # -- operations -----------------------------------------------------------------------------
+
+    def evaluate(
+        self,
+        program: Program,
+        inputs: Sequence[ArrayView],
+        scalars: Sequence[Scalar],
+        outputs: Sequence[ArrayView],
+    ) -> None:
+        launchers.elementwise(self, program, inputs, scalars, outputs)
+
+    def reduce(
+        self,
+        reduction: Reduction,
+        program: Program,
+        inputs: Sequence[ArrayView],
+        scalars: Sequence[Scalar],
+        shape: Shape,
+        axes: tuple[int, ...],
+        output: ArrayView,
+    ) -> None:
+        launchers.reduction(self, reduction, program, inputs, scalars, shape, axes, output)
+
+    def run(
+        self,
+        primitive: Primitive,
+        inputs: Sequence[ArrayView],
+        outputs: Sequence[ArrayView],
+        **params: Any,
+    ) -> None:
+        launchers.primitive(primitive.name)(self, inputs, outputs, **params)

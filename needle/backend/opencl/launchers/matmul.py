@@ -1,0 +1,262 @@
+"""The launcher of `cl/matmul.cl` and `cl/matvec.cl`: batched products of strided matrices and vectors."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from needle.backend.opencl.profiles import Profile
+from needle.backend.opencl.programs import Defines
+from needle.backend.opencl.types import cl_type
+from needle.backend.protocol import ArrayView
+from needle.dtypes import DType, Shape
+
+if TYPE_CHECKING:
+    from needle.backend.opencl.device import OpenCLDevice
+
+#: The kernels: their file, and the dtypes of their parameters: three pointers, then longs.
+_KERNELS = {
+    name: (file, (None,) * 3 + (np.dtype(np.int64),) * longs)
+    for name, file, longs in (
+        ("matmul_blocks", "matmul.cl", 18), ("matmul_tiles", "matmul.cl", 16),
+        ("matvec_blocks", "matvec.cl", 17), ("matvec_tiles", "matvec.cl", 16),
+    )
+}  # fmt: skip
+_COUNTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # of blocks that rows or columns may be split into
+_GROUPS_PER_CORE = 16  # work-groups that a CPU's core gets at most: they even out what other processes take
+
+Strides = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """A batch dimension: its length and what one step along it adds to the offsets of a and b."""
+
+    length: int
+    a: int
+    b: int
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Matrix products that one launch computes; the fields are the kernels' parameters."""
+
+    a_offset: int
+    b_offset: int
+    c_offset: int
+    rows: int
+    columns: int
+    depth: int
+    a_row: int
+    a_depth: int
+    b_depth: int
+    b_column: int
+    batches: int
+    batch_inner: int
+    a_outer: int
+    a_inner: int
+    b_outer: int
+    b_inner: int
+
+    @property
+    def extents(self) -> tuple[int, ...]:
+        """The parameters after the offsets."""
+        return (
+            self.rows, self.columns, self.depth, self.a_row, self.a_depth, self.b_depth, self.b_column,
+            self.batches, self.batch_inner, self.a_outer, self.a_inner, self.b_outer, self.b_inner,
+        )  # fmt: skip
+
+    def swapped(self) -> _Problem:
+        """The transposed product, B.T @ A.T; its result lies in memory alike where A has one row."""
+        return _Problem(
+            self.b_offset, self.a_offset, self.c_offset, self.columns, self.rows, self.depth,
+            self.b_column, self.b_depth, self.a_depth, self.a_row, self.batches, self.batch_inner,
+            self.b_outer, self.b_inner, self.a_outer, self.a_inner,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Launch:
+    """A launch but for the buffers; `swapped` says that b is the kernel's A."""
+
+    kernel: str
+    defines: Defines
+    swapped: bool
+    offsets: tuple[int, int, int]
+    arguments: tuple[int, ...]
+    groups: tuple[int]
+    local: tuple[int]
+
+
+def matmul(device: OpenCLDevice, inputs: Sequence[ArrayView], outputs: Sequence[ArrayView]) -> None:
+    """c = a @ b for a of shape (..., M, K), b of (..., K, N) and c of (..., M, N), contiguous.
+
+    a, b and c have one dtype; the batch dimensions of a and b broadcast to c's. On bools, `@` is any(a and b).
+    """
+    a, b = inputs
+    (c,) = outputs
+    if 0 in c.shape:
+        return
+    for launch in _plan(a.shape, a.strides, b.shape, b.strides, c.dtype, device.profile):
+        file, parameters = _KERNELS[launch.kernel]
+        kernel = device.kernel(file, launch.kernel, launch.defines, parameters)
+        x, y = (b, a) if launch.swapped else (a, b)
+        x_offset, y_offset, c_offset = launch.offsets
+        device.launch(
+            kernel, launch.groups, launch.local, x.buffer, y.buffer, c.buffer,
+            x.offset + x_offset, y.offset + y_offset, c.offset + c_offset, *launch.arguments,
+        )  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def _plan(
+    a_shape: Shape, a_strides: Strides, b_shape: Shape, b_strides: Strides, dtype: DType, profile: Profile
+) -> tuple[_Launch, ...]:
+    """The launches that a product takes: one, but for batches too scattered for the kernels' two dimensions."""
+    return tuple(_launch(problem, dtype, profile) for problem in _problems(a_shape, a_strides, b_shape, b_strides))
+
+
+def _launch(problem: _Problem, dtype: DType, profile: Profile) -> _Launch:
+    swapped = problem.rows == 1 < problem.columns  # a row times a matrix: the matrix, transposed, times the row
+    if swapped:
+        problem = problem.swapped()
+    is_vector = problem.columns == 1
+    tail: tuple[int, ...] = ()
+    if _on_cpu(dtype, profile):
+        kernel, local = "matvec_blocks" if is_vector else "matmul_blocks", 1
+        tail = _vector_blocks(problem, profile) if is_vector else _blocks(problem, dtype, profile)
+        groups = min(problem.batches * math.prod(tail), _GROUPS_PER_CORE * profile.matmul_cores)
+    else:
+        kernel, local = "matvec_tiles" if is_vector else "matmul_tiles", profile.matmul_group**2
+        height, width = _tile(problem, profile)
+        groups = problem.batches * _ceil(problem.rows, height) * _ceil(problem.columns, width)
+    offsets = (problem.a_offset, problem.b_offset, problem.c_offset)
+    defines = _defines(kernel, dtype, profile)
+    return _Launch(kernel, defines, swapped, offsets, (*problem.extents, *tail), (groups,), (local,))
+
+
+def _defines(kernel: str, dtype: DType, profile: Profile) -> Defines:
+    """What a kernel is compiled under: one program for each dtype."""
+    defines: dict[str, str | int] = {"T": cl_type(_storage(dtype))}
+    if dtype.kind == "b":
+        defines |= {"ACCUMULATE(s, x, y)": "s |= (x) & (y)", "JOIN(s, x)": "s |= (x)"}
+    if dtype.name == "float16":
+        defines["T_IS_HALF"] = 1
+    if kernel.endswith("_blocks"):
+        defines |= {"ON_CPU": 1, "WIDTH": profile.width(dtype.itemsize)}
+    if kernel == "matmul_blocks":
+        defines |= {"TILE_ROWS": profile.matmul_rows, "BLOCK_DEPTH": profile.matmul_depth}
+        defines["BLOCK_SIZE"] = profile.matmul_block_bytes // dtype.itemsize
+        tile_bytes = profile.matmul_rows * (profile.matmul_depth + 16) * dtype.itemsize  # with the rows' padding
+        defines["A_ROWS"] = profile.matmul_rows * max(1, min(16, profile.matmul_block_bytes // 2 // tile_bytes))
+    elif kernel == "matmul_tiles":
+        defines |= {"GROUP": profile.matmul_group, "MICRO": profile.matmul_micro}
+    elif kernel == "matvec_tiles":
+        defines["ITEMS"] = profile.matmul_group**2
+    return defines
+
+
+def _on_cpu(dtype: DType, profile: Profile) -> bool:
+    """Whether the CPU's kernels compute `dtype`: halves, which are summed as floats, are left to the others."""
+    return profile.matmul_rows > 0 and dtype.name != "float16"
+
+
+def _storage(dtype: DType) -> DType:
+    """The dtype that the kernel computes in: unsigned for integers, whose overflow then wraps."""
+    return np.dtype(f"u{dtype.itemsize}") if dtype.kind == "i" else dtype
+
+
+def _tile(problem: _Problem, profile: Profile) -> tuple[int, int]:
+    """The rows and columns of C that a work-group of matmul_tiles or matvec_tiles computes."""
+    if problem.columns > 1:
+        return (profile.matmul_group * profile.matmul_micro,) * 2
+    items = profile.matmul_group**2
+    near = min(32, items)
+    return (items // near if problem.a_depth == 1 else near), 1
+
+
+def _vector_blocks(problem: _Problem, profile: Profile) -> tuple[int]:
+    """How many blocks the rows of a matrix-vector product are split into: none costs less than a launch."""
+    rows, cores = problem.rows, profile.matmul_cores
+    if problem.a_depth == 1:
+        wanted = min(_GROUPS_PER_CORE * cores, rows // 8)
+    else:  # long stretches of contiguous rows are read fastest
+        wanted = min(max(cores, rows // 1024), rows // 64)
+    wanted = min(wanted, _ceil(_GROUPS_PER_CORE * cores, problem.batches))
+    return (max(1, min(wanted, rows * problem.depth // 16384)),)
+
+
+def _blocks(problem: _Problem, dtype: DType, profile: Profile) -> tuple[int, int]:
+    """How many blocks of rows and of columns C is split into: the split with the least estimated time.
+
+    Every block of rows packs all its columns' part of B anew, every block of columns A; too few blocks leave
+    cores idle at the end.
+    """
+    cores, block_size = profile.matmul_cores, profile.matmul_block_bytes // dtype.itemsize
+    columns_in_cache = max(32, block_size // max(1, min(profile.matmul_depth, problem.depth)))
+    fewest = _ceil(problem.columns, columns_in_cache)
+    product = problem.rows * problem.columns / (2 * profile.width(dtype.itemsize))  # cycles for a unit of depth
+
+    def cycles(split: tuple[int, int]) -> float:
+        rows, columns = split
+        units = problem.batches * rows * columns
+        packing = problem.rows * columns + problem.columns * rows
+        work = problem.batches * (product + packing) * problem.depth + 2000 * units
+        return work * _ceil(units, cores) / units * (1 + cores / units / 4)
+
+    row_splits = [n for n in _COUNTS if n <= _ceil(problem.rows, 6)]
+    column_splits = [fewest * n for n in _COUNTS if n == 1 or fewest * n <= _ceil(problem.columns, 16)]
+    return min(itertools.product(row_splits, column_splits), key=cycles)
+
+
+def _problems(a_shape: Shape, a_strides: Strides, b_shape: Shape, b_strides: Strides) -> Iterator[_Problem]:
+    """The launches that a product takes: one, but for batches that collapse to no fewer than 3 dimensions."""
+    (rows, depth), columns = a_shape[-2:], b_shape[-1]
+    a_row, a_depth = a_strides[-2:]
+    b_depth, b_column = b_strides[-2:]
+    axes = _collapse(_batch_axes(a_shape[:-2], a_strides[:-2], b_shape[:-2], b_strides[:-2]))
+    if axes and axes[-1].b == 0 and (axes[-1].a == rows * a_row or rows == 1):  # one tall matrix
+        a_row = axes[-1].a if rows == 1 else a_row
+        rows *= axes.pop().length
+    outer, inner = [_Axis(1, 0, 0), _Axis(1, 0, 0), *axes][-2:]
+    batches = outer.length * inner.length
+    steps = [[(i * axis.a, i * axis.b) for i in range(axis.length)] for axis in axes[:-2]]
+    for number, offsets in enumerate(itertools.product(*steps)):
+        yield _Problem(
+            sum(a for a, _ in offsets), sum(b for _, b in offsets), number * batches * rows * columns,
+            rows, columns, depth, a_row, a_depth, b_depth, b_column,
+            batches, inner.length, outer.a, inner.a, outer.b, inner.b,
+        )  # fmt: skip
+
+
+def _batch_axes(a_shape: Shape, a_strides: Strides, b_shape: Shape, b_strides: Strides) -> Iterator[_Axis]:
+    """The batch dimensions, outermost first, after broadcasting; those of length 1 are left out."""
+    rank = max(len(a_shape), len(b_shape))
+    missing = [(1, 0)] * rank
+    a = (missing + list(zip(a_shape, a_strides, strict=True)))[-rank:] if rank else []
+    b = (missing + list(zip(b_shape, b_strides, strict=True)))[-rank:] if rank else []
+    for (a_length, a_stride), (b_length, b_stride) in zip(a, b, strict=True):
+        if max(a_length, b_length) > 1:
+            yield _Axis(max(a_length, b_length), a_stride * (a_length > 1), b_stride * (b_length > 1))
+
+
+def _collapse(axes: Iterator[_Axis]) -> list[_Axis]:
+    """The same batch in as few dimensions as strides allow."""
+    merged: list[_Axis] = []
+    for axis in axes:
+        last = merged[-1] if merged else None
+        if last and last.a == axis.a * axis.length and last.b == axis.b * axis.length:
+            merged[-1] = _Axis(last.length * axis.length, axis.a, axis.b)
+        else:
+            merged.append(axis)
+    return merged
+
+
+def _ceil(n: int, d: int) -> int:
+    return -(-n // d)

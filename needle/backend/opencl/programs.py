@@ -1,0 +1,77 @@
+"""From a `.cl` file and a set of defines to a kernel.
+
+Sources live in `cl/` (in a wheel: `needle/cl/`). A program is its defines, then the file with every
+`#include "x.h"` replaced by that header, each part under a `#line` directive, so that a compiler error
+names a file and line that the reader can open. Built programs are cached in the process by their source.
+Between processes the driver's own disk cache serves (PoCL, NVIDIA), or PyOpenCL's where there is none.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import pyopencl as cl
+
+from needle.errors import KernelCompileError
+
+_INCLUDE = re.compile(r'^#include "(\w+\.h)"$', re.MULTILINE)
+
+#: OpenCL C 1.2 is the floor; no fast-math: NaN and infinity mean what they mean in NumPy.
+#: Warnings are the business of the project's own syntax check, not of its users.
+_OPTIONS = ("-cl-std=CL1.2", "-w")
+
+Defines = Mapping[str, str | int]
+
+
+@cache
+def source_folder() -> Path:
+    """The folder of the `.cl` files: inside an installed package, or beside it in a checkout."""
+    package = Path(__file__).parents[2]
+    for folder in (package / "cl", package.parent / "cl"):
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError(f"the OpenCL sources are missing: neither {package}/cl nor {package.parent}/cl")
+
+
+@cache
+def _with_includes(file: str) -> str:
+    text = (source_folder() / file).read_text()
+
+    def paste(match: re.Match[str]) -> str:
+        line = text.count("\n", 0, match.start()) + 2
+        return f'{_with_includes(match[1])}\n#line {line} "cl/{file}"'
+
+    return f'#line 1 "cl/{file}"\n{_INCLUDE.sub(paste, text)}'
+
+
+def assemble(file: str, defines: Defines) -> str:
+    """The complete source of `cl/<file>` under `defines`."""
+    lines = (f"#define {name} {value}".replace("\n", " \\\n") for name, value in defines.items())
+    return "\n".join((*lines, _with_includes(file)))
+
+
+def build(context: cl.Context, file: str, defines: Defines, extra_options: tuple[str, ...] = ()) -> cl.Program:
+    """Compile `cl/<file>` under `defines`. Raises KernelCompileError with the lines the compiler names."""
+    source = assemble(file, defines)
+    with warnings.catch_warnings():  # a driver that has something to say is no reason to warn the user
+        warnings.simplefilter("ignore", cl.CompilerWarning)
+        try:
+            return cl.Program(context, source).build([*_OPTIONS, *extra_options])
+        except cl.RuntimeError as error:
+            raise KernelCompileError(_explain(file, defines, str(error))) from error
+
+
+def _explain(file: str, defines: Defines, log: str) -> str:
+    """The compiler's log followed by the lines it names, numbered, and the defines they were built with."""
+    excerpts = []
+    for name, line in sorted(set(re.findall(r"cl/([\w.]+):(\d+)", log))):
+        lines = (source_folder() / name).read_text().splitlines()
+        first, last = max(0, int(line) - 3), min(len(lines), int(line) + 2)
+        numbered = (f"{n + 1:5d} | {lines[n]}" for n in range(first, last))
+        excerpts.append(f"cl/{name}\n" + "\n".join(numbered))
+    settings = "\n".join(f"#define {name} {value}" for name, value in defines.items())
+    return "\n\n".join((f"cl/{file} did not compile", log.strip(), *excerpts, "built with\n" + settings))

@@ -1,0 +1,17 @@
+"""OpenCL C's names for the dtypes."""
+
+from __future__ import annotations
+
+from needle.dtypes import DType
+
+#: A bool is stored as one byte, 0 or 1.
+CL_TYPES = {
+    "bool": "uchar", "int8": "char", "int16": "short", "int32": "int", "int64": "long",
+    "uint8": "uchar", "uint16": "ushort", "uint32": "uint", "uint64": "ulong",
+    "float16": "half", "float32": "float", "float64": "double",
+}  # fmt: skip
+
+
+def cl_type(dtype: DType) -> str:
+    """OpenCL C's name for `dtype`."""
+    return CL_TYPES[dtype.name]

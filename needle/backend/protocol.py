@@ -1,0 +1,160 @@
+"""What a backend is: a `Backend` finds `Device`s, a `Device` holds memory and runs records."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from needle.backend.records import Primitive, Program, Reduction
+from needle.dtypes import DType, Scalar, Shape, float16, float64
+
+Buffer = Any  # a device's own handle for a stretch of memory
+
+
+class ArrayView(Protocol):
+    """A strided window on a buffer: what `needle.array.NDArray` looks like from below.
+
+    `strides` and `offset` count elements, not bytes; strides may be negative or zero.
+    """
+
+    @property
+    def buffer(self) -> Buffer: ...
+    @property
+    def shape(self) -> Shape: ...
+    @property
+    def strides(self) -> tuple[int, ...]: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def dtype(self) -> DType: ...
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """The facts of a device that `python -m needle` prints; `problem` says why it cannot be used."""
+
+    name: str
+    description: str
+    vendor: str
+    driver: str
+    kind: str  # "gpu", "cpu", "accelerator" or "host"
+    memory: int  # bytes, 0 where unknown
+    float64: bool
+    float16: bool
+    problem: str | None = None
+
+
+_scope: ContextVar[tuple[Device, ...]] = ContextVar("needle_device_scope", default=())
+
+
+def scoped_device() -> Device | None:
+    """The device of the innermost `with device:` block, if any."""
+    scope = _scope.get()
+    return scope[-1] if scope else None
+
+
+class Device(ABC):
+    """One device. Work on it is asynchronous and in order; only `download` and `synchronize` wait.
+
+    As a context manager it is the default device of its block.
+    """
+
+    def __init__(self, info: DeviceInfo) -> None:
+        self.info = info
+        self.launches = 0  # kernels launched so far: what the fusion tests count
+
+    @property
+    def name(self) -> str:
+        return self.info.name
+
+    def supports(self, dtype: DType) -> bool:
+        """Whether arrays of `dtype` can live on this device."""
+        if dtype == float64:
+            return self.info.float64
+        return self.info.float16 if dtype == float16 else True
+
+    def enabled(self) -> bool:
+        """Whether the device can be used (the course's name)."""
+        return self.info.problem is None
+
+    @abstractmethod
+    def empty(self, size: int, dtype: DType) -> Buffer:
+        """Memory for `size` elements, its contents undefined."""
+
+    @abstractmethod
+    def upload(self, array: np.ndarray) -> Buffer:
+        """A new buffer with a copy of the C-contiguous `array`."""
+
+    @abstractmethod
+    def download(self, view: ArrayView) -> np.ndarray:
+        """A NumPy copy of the elements that `view` covers, in its shape."""
+
+    @abstractmethod
+    def evaluate(
+        self,
+        program: Program,
+        inputs: Sequence[ArrayView],
+        scalars: Sequence[Scalar],
+        outputs: Sequence[ArrayView],
+    ) -> None:
+        """Run a fused elementwise program in one launch.
+
+        All outputs have one shape, which the inputs broadcast to. An output may be an input's very
+        memory (same elements), never a shifted overlap of it.
+        """
+
+    @abstractmethod
+    def reduce(
+        self,
+        reduction: Reduction,
+        program: Program,
+        inputs: Sequence[ArrayView],
+        scalars: Sequence[Scalar],
+        shape: Shape,
+        axes: tuple[int, ...],
+        output: ArrayView,
+    ) -> None:
+        """Fold the program's one output, of `shape`, over `axes` into `output`, where they have size 1."""
+
+    @abstractmethod
+    def run(
+        self,
+        primitive: Primitive,
+        inputs: Sequence[ArrayView],
+        outputs: Sequence[ArrayView],
+        **params: Any,
+    ) -> None:
+        """Run a primitive; `outputs` are contiguous and newly allocated to its signature."""
+
+    @abstractmethod
+    def synchronize(self) -> None:
+        """Wait until everything submitted so far is done."""
+
+    def __enter__(self) -> Device:
+        _scope.set((*_scope.get(), self))
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        _scope.set(_scope.get()[:-1])
+
+    def __repr__(self) -> str:
+        return f"device({self.name!r})"
+
+
+class Backend(ABC):
+    """A family of devices. Registered under the entry-point group `needle.backends`."""
+
+    name: str
+
+    @abstractmethod
+    def discover(self) -> Sequence[DeviceInfo]:
+        """The facts of every device, usable or not, without opening any."""
+
+    @abstractmethod
+    def open(self, name: str) -> Device:
+        """The device of that `name` among those discovered; the same object each time."""

@@ -1,0 +1,123 @@
+"""What an operation tells a backend about itself.
+
+`needle.ops` declares each operation once and hands its record down; a backend reads records and never
+imports the operations. `reference` is the operation in NumPy: it is how the numpy backend runs it and the
+oracle of its tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from needle.dtypes import DType, Scalar, Shape
+
+Reference = Callable[..., Any]
+
+#: How an elementwise operation treats dtypes:
+#: "same"    operands meet in their promoted dtype, which is the result's;
+#: "float"   the same, integers and bools first becoming the default float;
+#: "compare" operands meet in their promoted dtype, the result is bool;
+#: "logical" operands are cast to bool, the result is bool;
+#: "select"  the first operand is cast to bool, the others meet as in "same";
+#: "cast"    one operand, the result's dtype is given by the caller.
+Typing = Literal["same", "float", "compare", "logical", "select", "cast"]
+
+
+@dataclass(frozen=True, eq=False)
+class Elementwise:
+    """An operation on corresponding elements.
+
+    `cl` is an OpenCL C expression over the operands x, y, z, valid for scalars and for vectors alike, or
+    one for each group of dtype kinds ("b" bool, "i" signed, "u" unsigned, "f" float) that needs its own;
+    in it `T` names the operands' scalar type (for "select" the result's). `kinds` are the dtype kinds that
+    the operation accepts after promotion.
+    """
+
+    name: str
+    cl: str | Mapping[str, str]
+    reference: Reference
+    arity: int
+    typing: Typing = "same"
+    kinds: str = "biuf"
+
+
+@dataclass(frozen=True, eq=False)
+class Reduction:
+    """A fold of many elements into one.
+
+    `combine` is an OpenCL C expression over a new element `a` and the accumulator `b`, valid for scalars
+    and vectors; `identity` one over the accumulator's scalar type `T`; `finish` one over the folded value
+    `r` and the number of elements folded `n`. `compensated` asks for block-wise summation whose error
+    grows with the logarithm of the length. `index` folds (value, position) pairs and returns positions:
+    `combine` is then a condition, true where the new element `a` displaces the current one `b`.
+    """
+
+    name: str
+    combine: str
+    identity: str
+    reference: Reference
+    result: Callable[[DType], DType]
+    finish: str = "r"
+    compensated: bool = False
+    index: bool = False
+    kinds: str = "biuf"
+
+
+#: Shapes and dtypes of a primitive's outputs, given its inputs' and its parameters.
+Signature = Callable[..., tuple[tuple[Shape, DType], ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class Primitive:
+    """An operation with a kernel family of its own (matmul, softmax, take, ...).
+
+    `reference(*arrays, **params)` returns one NumPy array, or a tuple for several outputs;
+    `signature(*inputs, **params)`, whose inputs carry `shape` and `dtype`, returns a (shape, dtype) for
+    each output and raises for operands that do not fit. A backend finds its launcher by `name`.
+    """
+
+    name: str
+    reference: Reference
+    signature: Signature
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One step of a `Program`: `record` applied to earlier values, giving `dtype`."""
+
+    record: Elementwise
+    operands: tuple[int, ...]
+    dtype: DType
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A fused elementwise expression as straight-line code.
+
+    Values are numbered: first the inputs (arrays), then the scalars, then one for each node. `outputs`
+    are the numbers of the values to store. Programs of one structure are one object, so a device may keep
+    what it compiles for a program under its identity.
+    """
+
+    inputs: tuple[DType, ...]
+    scalars: tuple[DType, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[int, ...]
+
+    def evaluate(self, arrays: list[np.ndarray], scalars: list[Scalar]) -> list[np.ndarray]:
+        """Run the program with NumPy, node by node, by the records' references."""
+        values: list[Any] = list(arrays)
+        with np.errstate(all="ignore"):
+            values += [np.asarray(s).astype(d)[()] for s, d in zip(scalars, self.scalars, strict=True)]
+            for node in self.nodes:
+                operands = [values[i] for i in node.operands]
+                if node.record.typing == "cast":
+                    values.append(np.asarray(operands[0]).astype(node.dtype))
+                else:
+                    result = node.record.reference(*operands)
+                    values.append(np.asarray(result).astype(node.dtype, copy=False))
+        return [np.asarray(values[i]) for i in self.outputs]

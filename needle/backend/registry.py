@@ -1,0 +1,143 @@
+"""The backends there are, and the devices they offer.
+
+Beside the two that come with needle, packages register theirs under the entry-point group
+`needle.backends`: the name is the backend's, the object a `Backend` class. A backend is imported when
+devices are first asked for; one that cannot be imported is listed with the reason.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from importlib.metadata import EntryPoint, entry_points
+
+from needle.backend.protocol import Backend, Device, DeviceInfo, scoped_device
+from needle.errors import DeviceError
+
+GROUP = "needle.backends"
+
+#: The built-in backends, in the order in which a default device is looked for.
+_BUILT_IN = (
+    EntryPoint("opencl", "needle.backend.opencl:OpenCLBackend", GROUP),
+    EntryPoint("numpy", "needle.backend.numpy:NumpyBackend", GROUP),
+)
+
+#: Kinds of device from most to least wanted as the default.
+_PREFERENCE = ("gpu", "accelerator", "cpu", "host", "other")
+
+ENVIRONMENT_VARIABLE = "NEEDLE_DEVICE"
+
+_lock = threading.RLock()
+_backends: dict[str, Backend] = {}
+_broken: dict[str, str] = {}
+
+
+def _load() -> dict[str, Backend]:
+    """Every backend by name, made at the first call."""
+    with _lock:
+        if not _backends:
+            for point in (*_BUILT_IN, *entry_points(group=GROUP)):
+                try:
+                    _backends[point.name] = point.load()()
+                except Exception as error:  # whatever a foreign package raises must not hide the others
+                    _broken[point.name] = f"{type(error).__name__}: {error}"
+        return _backends
+
+
+def devices() -> list[DeviceInfo]:
+    """The facts of every device of every backend; `problem` says why one cannot be used."""
+    found = [info for backend in _load().values() for info in backend.discover()]
+    found += [
+        DeviceInfo(name, "no device", "", "", "other", 0, False, False, f"its backend does not load: {why}")
+        for name, why in _broken.items()
+    ]
+    return found
+
+
+def device(name: str | Device) -> Device:
+    """The device called `name`: one of `devices()`, "opencl:N" for the N-th OpenCL device, or a Device.
+
+    Raises DeviceError listing the known names for an unknown one, and with the reason for one that cannot
+    be used.
+    """
+    if isinstance(name, Device):
+        return name
+    if not isinstance(name, str):
+        raise TypeError(f"device={name!r} must be a name or a Device")
+    with _lock:
+        for backend in _load().values():
+            infos = backend.discover()
+            wanted = _resolve_index(name, backend.name, [i.name for i in infos])
+            for info in infos:
+                if info.name == wanted:
+                    if info.problem is not None:
+                        raise DeviceError(f"device {name!r} cannot be used: {info.problem}")
+                    return backend.open(info.name)
+    raise DeviceError(f"there is no device {name!r}; known are {', '.join(i.name for i in devices())}")
+
+
+def _resolve_index(name: str, backend: str, names: list[str]) -> str:
+    """`name` with "backend:N" replaced by the N-th name, and ":0" dropped."""
+    prefix, _, index = name.partition(":")
+    if index.isdigit():
+        if prefix == backend and prefix not in names and int(index) < len(names):
+            return names[int(index)]
+        if int(index) == 0:
+            return prefix
+    return name
+
+
+def default_device() -> Device:
+    """The device of the innermost `with device:` block, else that of NEEDLE_DEVICE, else the best found.
+
+    Best is a GPU, then another accelerator, then a CPU; without OpenCL it is NumPy.
+    """
+    return scoped_device() or _best_device()
+
+
+def _best_device() -> Device:
+    named = os.environ.get(ENVIRONMENT_VARIABLE)
+    if named:
+        try:
+            return device(named)
+        except DeviceError as error:
+            raise DeviceError(f"{ENVIRONMENT_VARIABLE}={named}: {error}") from None
+    usable = [info for info in devices() if info.problem is None]
+    return device(min(usable, key=lambda info: _PREFERENCE.index(info.kind)).name)
+
+
+def all_devices() -> list[Device]:
+    """Every device that can be used, opened (the course's name)."""
+    return [device(info.name) for info in devices() if info.problem is None]
+
+
+class AbsentDevice(Device):
+    """Stands for a device that this machine lacks: it can be asked whether it is enabled, no more."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(DeviceInfo(name, "no device", "", "", "other", 0, False, False, problem))
+
+    def _refuse(self, *args: object, **kwargs: object) -> None:
+        raise DeviceError(f"device {self.name!r} cannot be used: {self.info.problem}")
+
+    empty = upload = download = evaluate = reduce = run = synchronize = _refuse  # type: ignore[assignment]
+
+
+AbsentDevice.__abstractmethods__ = frozenset()
+
+
+def cpu() -> Device:
+    """The first CPU that OpenCL reaches, or NumPy where there is none (the course's name)."""
+    names = [info.name for info in devices() if info.kind == "cpu" and info.problem is None]
+    return device(names[0] if names else "numpy")
+
+
+def cuda() -> Device:
+    """The first NVIDIA GPU (the course's name); where there is none, a device that is not `enabled()`."""
+    names = [info.name for info in devices() if info.name.startswith("nvidia") and info.problem is None]
+    return device(names[0]) if names else AbsentDevice("nvidia", "no NVIDIA GPU with an OpenCL driver was found")
+
+
+def synchronize(device: Device | None = None) -> None:
+    """Wait until everything submitted to `device` (by default the default device) is done."""
+    (device or default_device()).synchronize()
