@@ -1,0 +1,325 @@
+// C = A @ B for a batch of matrices: A is rows x depth, B depth x columns, C contiguous.
+//
+// A and B are strided views of any kind. Two kernels compute the same thing:
+//   matmul_blocks  for CPUs: one work-item packs a block of B, then multiplies it tile by tile in vectors;
+//   matmul_tiles   for GPUs: a work-group stages square tiles in local memory, a work-item sums MICRO x MICRO.
+#include "matmul.h"
+
+#ifdef ON_CPU
+
+// Rows of C that are summed in registers at once, 2 * WIDTH columns wide: 14 where there are 32 vector
+// registers, 6 where there are 16, so that two vectors of B and one of A have room beside the sums.
+// What remains of a block goes in smaller tiles.
+#ifndef TILE_ROWS
+#define TILE_ROWS 6
+#endif
+#define MIDDLE_ROWS (TILE_ROWS > 8 ? 8 : 4)
+#define SMALL_ROWS (TILE_ROWS > 8 ? 4 : 2)
+
+// The most of `depth` that is packed at once.
+#ifndef BLOCK_DEPTH
+#define BLOCK_DEPTH 256
+#endif
+
+// Elements of the packed block of B: it should stay in the cache of one core.
+#ifndef BLOCK_SIZE
+#define BLOCK_SIZE 65536
+#endif
+
+#define TILE_COLUMNS (2 * WIDTH)
+// Rows of packed A lie apart by this much; not a power of two, which caches map to few sets.
+#define A_STRIDE (BLOCK_DEPTH + 16)
+// Rows of A that are packed at once: a multiple of TILE_ROWS.
+#ifndef A_ROWS
+#define A_ROWS (8 * TILE_ROWS)
+#endif
+
+// Transposes WIDTH vectors in registers: log2(WIDTH) perfect shuffles.
+inline void transpose(vector_t *v)
+{
+#if WIDTH > 1
+    vector_t t[WIDTH];
+    #pragma unroll
+    for (int step = 1; step < WIDTH; step *= 2) {
+        #pragma unroll
+        for (int i = 0; i < WIDTH / 2; i++) {
+            t[2 * i].even = v[i].lo;
+            t[2 * i].odd = v[i + WIDTH / 2].lo;
+            t[2 * i + 1].even = v[i].hi;
+            t[2 * i + 1].odd = v[i + WIDTH / 2].hi;
+        }
+        #pragma unroll
+        for (int i = 0; i < WIDTH; i++)
+            v[i] = t[i];
+    }
+#endif
+}
+
+// to[i * to_stride + j] = from[i + j * from_stride] for i, j < WIDTH.
+inline FULL_VECTORS
+void transpose_square(__local T *to, const long to_stride, __global const T *from, const long from_stride)
+{
+    vector_t v[WIDTH];
+    #pragma unroll
+    for (int j = 0; j < WIDTH; j++)
+        v[j] = *(__global const loose_t *)(from + j * from_stride);
+    transpose(v);
+    #pragma unroll
+    for (int i = 0; i < WIDTH; i++)
+        *(__local loose_t *)(to + i * to_stride) = v[i];
+}
+
+// Packs WIDTH rows of A, which lie next to each other along the rows.
+inline void pack_transposed(__local T *to, __global const T *a, const long depth, const long a_depth)
+{
+    long k = 0;
+    for (; k + WIDTH <= depth; k += WIDTH)
+        transpose_square(to + k, A_STRIDE, a + k * a_depth, a_depth);
+    for (; k < depth; k++)
+        for (int i = 0; i < WIDTH; i++)
+            to[i * A_STRIDE + k] = a[i + k * a_depth];
+}
+
+// Packs `rows` <= A_ROWS rows of A, `depth` long, as rows of A_STRIDE. What lies below them in the last tile
+// is multiplied but never stored.
+inline void pack_a(__local T *to, __global const T *a, const long rows, const long depth,
+                   const long a_row, const long a_depth)
+{
+    long i = 0;
+    if (a_depth == 1) {
+        const long whole = depth / WIDTH * WIDTH;
+        for (; i < rows; i++) {
+            for (long k = 0; k < whole; k += WIDTH)
+                *(__local loose_t *)(to + i * A_STRIDE + k) = *(__global const loose_t *)(a + i * a_row + k);
+            for (long k = whole; k < depth; k++)
+                to[i * A_STRIDE + k] = a[i * a_row + k];
+        }
+    } else if (a_row == 1) {
+        for (; i + WIDTH <= rows; i += WIDTH)
+            pack_transposed(to + i * A_STRIDE, a + i, depth, a_depth);
+    }
+    for (; i < rows; i++)
+        for (long k = 0; k < depth; k++)
+            to[i * A_STRIDE + k] = a[i * a_row + k * a_depth];
+}
+
+// Where the packed block has row k of column j.
+inline long panel_offset(const long j, const long k, const long depth)
+{
+    return j / TILE_COLUMNS * TILE_COLUMNS * depth + k * TILE_COLUMNS + j % TILE_COLUMNS;
+}
+
+// Packs a block of B as panels of TILE_COLUMNS columns, one after another, zeros beside the last columns.
+inline void pack_b(__local T *to, __global const T *b, const long columns, const long depth,
+                   const long b_depth, const long b_column)
+{
+    const long whole = columns / TILE_COLUMNS * TILE_COLUMNS;
+    long packed = 0, k = 0;
+    if (b_column == 1) {  // along the rows of B, so that memory is read in order
+        for (; k < depth; k++)
+            for (long j = 0; j < whole; j += WIDTH)
+                *(__local loose_t *)(to + panel_offset(j, k, depth)) = *(__global const loose_t *)(b + k * b_depth + j);
+        packed = whole;
+    } else if (b_depth == 1) {
+        for (long j = 0; j < whole; j += WIDTH)
+            for (k = 0; k + WIDTH <= depth; k += WIDTH)
+                transpose_square(to + panel_offset(j, k, depth), TILE_COLUMNS, b + k + j * b_column, b_column);
+        for (; k < depth; k++)
+            for (long j = 0; j < whole; j++)
+                to[panel_offset(j, k, depth)] = b[k * b_depth + j * b_column];
+        packed = whole;
+    }
+    for (long j = packed; j < columns; j += TILE_COLUMNS)
+        for (k = 0; k < depth; k++)
+            for (long n = 0; n < TILE_COLUMNS; n++)
+                to[j * depth + k * TILE_COLUMNS + n] = j + n < columns ? b[k * b_depth + (j + n) * b_column] : (T)0;
+}
+
+// Writes, or joins, the first `columns` of a row of sums to C.
+inline void store_row(__global T *c, const vector_t left, const vector_t right, const long columns, const int join)
+{
+    vector_t sum[2] = {left, right};
+    if (columns >= TILE_COLUMNS) {
+        __global loose_t *to = (__global loose_t *)c;
+        if (join) {
+            JOIN(sum[0], to[0]);
+            JOIN(sum[1], to[1]);
+        }
+        to[0] = sum[0];
+        to[1] = sum[1];
+    } else {
+        const T *values = (const T *)sum;
+        for (long j = 0; j < columns; j++) {
+            T value = values[j];
+            if (join)
+                JOIN(value, c[j]);
+            c[j] = value;
+        }
+    }
+}
+
+// Defines a function that computes C[rows, columns] = or += packed A @ a packed panel in one register tile of
+// HEIGHT x TILE_COLUMNS sums. A macro, because compilers unroll only what is constant from the outset.
+#define DEFINE_TILE(NAME, HEIGHT)                                                                               \
+inline FULL_VECTORS void NAME(                                                                                  \
+                 __local const T *a, __local const T *b, const long depth,                                      \
+                 __global T *c, const long c_row, const long rows, const long columns, const int join)          \
+{                                                                                                               \
+    vector_t sum[HEIGHT][2];                                                                                    \
+    _Pragma("unroll")                                                                                           \
+    for (int i = 0; i < HEIGHT; i++)                                                                            \
+        sum[i][0] = sum[i][1] = (vector_t)(0);                                                                  \
+    for (long k = 0; k < depth; k++) {                                                                          \
+        const vector_t left = *(__local const loose_t *)(b + k * TILE_COLUMNS);                                 \
+        const vector_t right = *(__local const loose_t *)(b + k * TILE_COLUMNS + WIDTH);                        \
+        _Pragma("unroll")                                                                                       \
+        for (int i = 0; i < HEIGHT; i++) {                                                                      \
+            const vector_t x = (vector_t)(a[i * A_STRIDE + k]);                                                 \
+            ACCUMULATE(sum[i][0], x, left);                                                                     \
+            ACCUMULATE(sum[i][1], x, right);                                                                    \
+        }                                                                                                       \
+    }                                                                                                           \
+    _Pragma("unroll")                                                                                           \
+    for (int i = 0; i < HEIGHT; i++)                                                                            \
+        if (i < rows)                                                                                           \
+            store_row(c + i * c_row, sum[i][0], sum[i][1], columns, join);                                      \
+}
+
+DEFINE_TILE(large_tile, TILE_ROWS)
+DEFINE_TILE(middle_tile, MIDDLE_ROWS)
+DEFINE_TILE(small_tile, SMALL_ROWS)
+
+// C[rows, columns] = or += packed A @ a packed panel.
+inline void multiply_panel(__local const T *a, __local const T *panel, const long depth,
+                           __global T *c, const long c_row, const long rows, const long columns, const int join)
+{
+    long i = 0;
+    for (; rows - i > MIDDLE_ROWS; i += TILE_ROWS)
+        large_tile(a + i * A_STRIDE, panel, depth, c + i * c_row, c_row, rows - i, columns, join);
+    if (rows - i > SMALL_ROWS)
+        middle_tile(a + i * A_STRIDE, panel, depth, c + i * c_row, c_row, rows - i, columns, join);
+    else if (rows > i)
+        small_tile(a + i * A_STRIDE, panel, depth, c + i * c_row, c_row, rows - i, columns, join);
+}
+
+// Work-group g computes an equal share of the units. A unit is one of row_blocks x column_blocks blocks of a C
+// in the batch; rows go fastest, then columns.
+__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+void matmul_blocks(PARAMETERS, const long row_blocks, const long column_blocks)
+{
+    __local T packed_b[BLOCK_SIZE] __attribute__((aligned(128)));
+    __local T packed_a[A_ROWS * A_STRIDE] __attribute__((aligned(128)));
+    const long tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+    const long panels = (columns + TILE_COLUMNS - 1) / TILE_COLUMNS;
+    const long block_panels = (panels + column_blocks - 1) / column_blocks;
+    const long block_depth = max(1L, min((long)BLOCK_DEPTH, BLOCK_SIZE / TILE_COLUMNS / block_panels));
+    const long units = batches * row_blocks * column_blocks;
+    const long first = units * get_group_id(0) / get_num_groups(0);
+    const long last = units * (get_group_id(0) + 1) / get_num_groups(0);
+    __global const T *packed = 0;  // the block of B that packed_b holds
+    long packed_width = 0, packed_length = 0;
+
+    for (long unit = first; unit < last; unit++) {
+        const long row_block = unit % row_blocks;
+        const long column_block = unit / row_blocks % column_blocks;
+        const long batch = unit / row_blocks / column_blocks;
+        const long top = tiles * row_block / row_blocks * TILE_ROWS;
+        const long bottom = min(rows, tiles * (row_block + 1) / row_blocks * TILE_ROWS);
+        const long left = panels * column_block / column_blocks * TILE_COLUMNS;
+        const long right = min(columns, panels * (column_block + 1) / column_blocks * TILE_COLUMNS);
+        const long outer = batch / batch_inner, inner = batch % batch_inner;
+        __global const T *a_batch = a + a_start + outer * a_outer + inner * a_inner;
+        __global const T *b_batch = b + b_start + outer * b_outer + inner * b_inner;
+        __global T *c_batch = c + c_start + batch * rows * columns;
+        long k = 0;
+        do {  // once even if there is no depth: the product is zeros then
+            const long length = min(block_depth, depth - k);
+            __global const T *b_block = b_batch + left * b_column + k * b_depth;
+            if (b_block != packed || right - left != packed_width || length != packed_length)
+                pack_b(packed_b, b_block, right - left, length, b_depth, b_column);
+            packed = b_block;
+            packed_width = right - left;
+            packed_length = length;
+            for (long i = top; i < bottom; i += A_ROWS) {
+                const long height = min(bottom - i, (long)A_ROWS);
+                pack_a(packed_a, a_batch + i * a_row + k * a_depth, height, length, a_row, a_depth);
+                for (long j = left; j < right; j += TILE_COLUMNS)
+                    multiply_panel(packed_a, packed_b + (j - left) * length, length,
+                                   c_batch + i * columns + j, columns, height, right - j, k > 0);
+            }
+            k += length;
+        } while (k < depth);
+    }
+}
+
+#else
+
+// Work-items along each side of a work-group, and sums along each side of a work-item's share.
+#ifndef GROUP
+#define GROUP 16
+#endif
+#ifndef MICRO
+#define MICRO 4
+#endif
+// How much of the depth is staged at once.
+#ifndef STEP
+#define STEP 16
+#endif
+
+#define TILE (GROUP * MICRO)
+#define ITEMS (GROUP * GROUP)
+
+// Stages TILE x STEP elements as [k][line]; `lines` and `depth` say how many exist, zeros stand for the others.
+// Neighbouring work-items read along the axis of unit stride.
+inline void stage(__local SUM_T to[STEP][TILE + 1], __global const T *from, const long lines, const long depth,
+                  const long line_stride, const long depth_stride)
+{
+    for (int n = get_local_id(0); n < TILE * STEP; n += ITEMS) {
+        const int line = depth_stride == 1 ? n / STEP : n % TILE;
+        const int k = depth_stride == 1 ? n % STEP : n / TILE;
+        to[k][line] = line < lines && k < depth ? LOAD(from, line * line_stride + k * depth_stride) : (SUM_T)0;
+    }
+}
+
+// Work-group g computes one TILE x TILE tile of C; columns of tiles go fastest, then rows, then the batch.
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
+void matmul_tiles(PARAMETERS)
+{
+    __local SUM_T a_tile[STEP][TILE + 1], b_tile[STEP][TILE + 1];
+    const long tile_rows = (rows + TILE - 1) / TILE, tile_columns = (columns + TILE - 1) / TILE;
+    const long group = get_group_id(0);
+    const long j = group % tile_columns * TILE;
+    const long i = group / tile_columns % tile_rows * TILE;
+    const long batch = group / tile_columns / tile_rows;
+    const long outer = batch / batch_inner, inner = batch % batch_inner;
+    const int y = get_local_id(0) / GROUP, x = get_local_id(0) % GROUP;
+    a += a_start + outer * a_outer + inner * a_inner + i * a_row;
+    b += b_start + outer * b_outer + inner * b_inner + j * b_column;
+    c += c_start + (batch * rows + i) * columns + j;
+
+    SUM_T sum[MICRO][MICRO];
+    #pragma unroll
+    for (int m = 0; m < MICRO * MICRO; m++)
+        sum[m / MICRO][m % MICRO] = 0;
+    for (long k = 0; k < depth; k += STEP) {
+        stage(a_tile, a + k * a_depth, rows - i, depth - k, a_row, a_depth);
+        stage(b_tile, b + k * b_depth, columns - j, depth - k, b_column, b_depth);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (int s = 0; s < STEP; s++) {
+            #pragma unroll
+            for (int m = 0; m < MICRO; m++)
+                #pragma unroll
+                for (int n = 0; n < MICRO; n++)
+                    ACCUMULATE(sum[m][n], a_tile[s][y + m * GROUP], b_tile[s][x + n * GROUP]);
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+    #pragma unroll
+    for (int m = 0; m < MICRO; m++)
+        #pragma unroll
+        for (int n = 0; n < MICRO; n++)
+            if (y + m * GROUP < rows - i && x + n * GROUP < columns - j)
+                STORE(c, (y + m * GROUP) * columns + x + n * GROUP, sum[m][n]);
+}
+
+#endif
