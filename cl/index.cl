@@ -1,0 +1,241 @@
+// Gathering along an axis by an array of indices, and its transpose, the sum of updates at indices.
+//
+//   gather:   out[p] = x[p with its place on the axis replaced by indices[p]]
+//   scatter:  out = 0; out[o, indices[o, k, i], i] += updates[o, k, i] for k = 0, 1, 2, ... in this order
+//
+// x, indices and updates are strided views, read through layouts (see `place`); out is contiguous. An index
+// below 0 counts from the axis's end. One that lies outside the axis touches no memory: gather gives `missing`
+// there, scatter leaves the update out. Every element of a scatter's output has one work-item that writes it,
+// so sums come out the same each time.
+#include "common.h"
+
+// The kernels to compile: all, unless a launcher names a family.
+#if !defined(GATHER) && !defined(SCATTER)
+#define GATHER
+#define SCATTER
+#endif
+
+// The stored type. gather only copies, so that an unsigned integer of the same size serves for any dtype.
+#ifndef T
+#define T float
+#endif
+
+// The type in which scatter sums and writes; half is summed in float and narrowed at the end.
+#ifndef SUM_T
+#define SUM_T float
+#endif
+
+// The type of the indices: int or long.
+#ifndef INDEX_T
+#define INDEX_T long
+#endif
+
+// Work-items of a group. With 1, a CPU's, a group does a stretch of neighbouring units of work.
+#ifndef LOCAL
+#define LOCAL 1
+#endif
+
+// Elements of a run that gather copies as one unit: long on CPUs, 1 on GPUs, whose neighbouring work-items
+// should read neighbouring elements.
+#ifndef CHUNK
+#define CHUNK 1
+#endif
+
+#ifdef HALF
+#define LOAD(p, i) vload_half(i, p)
+#else
+#define LOAD(p, i) (p)[i]
+typedef VEC(T) loose_t __attribute__((aligned(sizeof(T))));  // a vector at any element
+#endif
+
+#if LOCAL == 1
+#define FOR_UNITS(unit, units)                                                                    \
+    for (long unit = (units) * get_group_id(0) / get_num_groups(0),                               \
+              last_##unit = (units) * (get_group_id(0) + 1) / get_num_groups(0);                  \
+         unit < last_##unit; unit++)
+#else
+#define FOR_UNITS(unit, units) for (long unit = get_global_id(0); unit < (units); unit += get_global_size(0))
+#endif
+
+// Adds to `data` and `index` the offsets of element `i` of a layout: `rank` extents, then the strides in the
+// data, then those in the indices. Only the first `used` dimensions count, the last of them varying fastest.
+inline void place(__constant const long *layout, const int rank, const int used, long i, long *data, long *index)
+{
+    if (used == 1) {
+        *data += i * layout[rank];
+        *index += i * layout[2 * rank];
+        return;
+    }
+    for (int d = used - 1; d >= 0; d--) {
+        const long at = d > 0 ? i % layout[d] : i;
+        *data += at * layout[rank + d];
+        *index += at * layout[2 * rank + d];
+        if (d > 0) i /= layout[d];
+    }
+}
+
+// An index counted from the front; whatever lies outside [0, size) comes out negative.
+inline long counted(long index, const long size)
+{
+    index += index < 0 ? size : 0;
+    return index < size ? index : -1;
+}
+
+#ifdef GATHER
+
+// The layout is that of the output; its last dimension holds the `run` elements of each of the `rows`. Along
+// the axis, x has `size` elements `step` apart.
+__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
+void gather(__global const T *restrict x, __global const INDEX_T *restrict indices, __global T *restrict out,
+            __constant const long *layout, const int rank, const long x_start, const long index_start,
+            const long rows, const long run, const long size, const long step, const ulong missing)
+{
+    const long chunks = (run + CHUNK - 1) / CHUNK;
+    const long x_step = layout[2 * rank - 1], index_step = layout[3 * rank - 1];
+    FOR_UNITS(unit, rows * chunks) {
+        const long row = chunks == 1 ? unit : unit / chunks;
+        const long begin = (unit - row * chunks) * CHUNK, end = min(begin + CHUNK, run);
+        long x_offset = x_start, index_offset = index_start;
+        place(layout, rank, rank - 1, row, &x_offset, &index_offset);
+        __global T *to = out + row * run;
+        if (index_step != 0) {
+            for (long i = begin; i < end; i++) {
+                const long at = counted(indices[index_offset + i * index_step], size);
+                to[i] = at < 0 ? (T)missing : x[x_offset + i * x_step + at * step];
+            }
+            continue;
+        }
+        const long at = counted(indices[index_offset], size);
+        if (at < 0) {
+            for (long i = begin; i < end; i++) to[i] = (T)missing;
+            continue;
+        }
+        __global const T *from = x + x_offset + at * step;
+        long i = begin;
+#if WIDTH > 1
+        if (x_step == 1)
+            for (; i + WIDTH <= end; i += WIDTH)
+                *(__global loose_t *)(to + i) = *(__global const loose_t *)(from + i);
+#endif
+        for (; i < end; i++) to[i] = from[i * x_step];
+    }
+}
+
+#endif
+
+#ifdef SCATTER
+
+// The parameters of both scatters. The updates are `outer` x `count` x `inner`, the output `outer` x `size` x
+// `inner`; each of the three has a layout.
+#define SCATTER_PARAMETERS                                                                            \
+    __global const T *restrict updates, __global const INDEX_T *restrict indices,                     \
+    __global SUM_T *restrict out, __constant const long *outer_layout,                                \
+    __constant const long *count_layout, __constant const long *inner_layout, const int outer_rank,   \
+    const int count_rank, const int inner_rank, const long update_start, const long index_start,      \
+    const long outer, const long count, const long inner, const long size, const long row_parts,      \
+    const long column_parts
+
+// A unit of work is a part of the output's rows and columns, for one place of `outer`: its work-item goes
+// through all indices in order and adds those updates that fall in its part.
+__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
+void scatter(SCATTER_PARAMETERS)
+{
+    const long update_step = inner_layout[2 * inner_rank - 1], index_step = inner_layout[3 * inner_rank - 1];
+    const int is_shared = inner_rank == 1 && (index_step == 0 || inner == 1);  // one index for all columns
+    FOR_UNITS(unit, outer * row_parts * column_parts) {
+        const long column_part = unit % column_parts, rest = unit / column_parts;
+        const long row_part = rest % row_parts, o = rest / row_parts;
+        const long row_begin = size * row_part / row_parts, row_end = size * (row_part + 1) / row_parts;
+        const long begin = inner * column_part / column_parts, end = inner * (column_part + 1) / column_parts;
+        __global SUM_T *to = out + o * size * inner;
+        if (column_parts == 1) {
+            for (long i = row_begin * inner; i < row_end * inner; i++) to[i] = 0;
+        } else {
+            for (long r = row_begin; r < row_end; r++)
+                for (long i = begin; i < end; i++) to[r * inner + i] = 0;
+        }
+
+        long update_place = update_start, index_place = index_start;
+        place(outer_layout, outer_rank, outer_rank, o, &update_place, &index_place);
+        for (long k = 0; k < count; k++) {
+            long update_at = update_place, index_at = index_place;
+            place(count_layout, count_rank, count_rank, k, &update_at, &index_at);
+            if (is_shared) {
+                const long at = counted(indices[index_at], size);
+                if (at < row_begin || at >= row_end) continue;
+                __global SUM_T *sum = to + at * inner;
+                __global const T *from = updates + update_at;
+                long i = begin;
+#if WIDTH > 1 && !defined(HALF)
+                if (update_step == 1)
+                    for (; i + WIDTH <= end; i += WIDTH)
+                        *(__global loose_t *)(sum + i) += *(__global const loose_t *)(from + i);
+#endif
+                for (; i < end; i++) sum[i] += LOAD(from, i * update_step);
+                continue;
+            }
+            for (long i = begin; i < end; i++) {
+                long u = update_at, n = index_at;
+                place(inner_layout, inner_rank, inner_rank, i, &u, &n);
+                const long at = counted(indices[n], size);
+                if (at >= row_begin && at < row_end) to[at * inner + i] += LOAD(updates, u);
+            }
+        }
+    }
+}
+
+#if LOCAL > 1
+// The same where no index depends on the column: a work-group owns a part of the rows and LOCAL columns. It
+// looks at LOCAL indices at a time and notes those that fall in its rows, in their order, as bits.
+__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
+void scatter_shared(SCATTER_PARAMETERS)
+{
+    __local uint found[(LOCAL + 31) / 32];
+    __local long target[LOCAL];
+    const int me = get_local_id(0);
+    for (long unit = get_group_id(0); unit < outer * row_parts * column_parts; unit += get_num_groups(0)) {
+        const long column_part = unit % column_parts, rest = unit / column_parts;
+        const long row_part = rest % row_parts, o = rest / row_parts;
+        const long row_begin = size * row_part / row_parts, row_end = size * (row_part + 1) / row_parts;
+        const long first = column_part * LOCAL, columns = min((long)LOCAL, inner - first), i = first + me;
+        __global SUM_T *to = out + o * size * inner;
+        for (long e = me; e < (row_end - row_begin) * columns; e += LOCAL)
+            to[(row_begin + e / columns) * inner + first + e % columns] = 0;
+
+        long update_place = update_start, index_place = index_start, ignored = 0;
+        place(outer_layout, outer_rank, outer_rank, o, &update_place, &index_place);
+        if (me < columns) place(inner_layout, inner_rank, inner_rank, i, &update_place, &ignored);
+        for (long base = 0; base < count; base += LOCAL) {
+            if (me < (LOCAL + 31) / 32) found[me] = 0;
+            barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);  // of the zeros, too
+            if (base + me < count) {
+                long index_at = index_place;
+                place(count_layout, count_rank, count_rank, base + me, &ignored, &index_at);
+                const long at = counted(indices[index_at], size);
+                target[me] = at;
+                if (at >= row_begin && at < row_end) atomic_or(&found[me / 32], 1u << me % 32);
+            }
+            barrier(CLK_LOCAL_MEM_FENCE);
+            for (int word = 0; word < (LOCAL + 31) / 32 && me < columns; word++)
+                for (uint bits = found[word]; bits != 0; bits &= bits - 1) {
+                    const int slot = 32 * word + 31 - (int)clz(bits & -bits);
+                    long update_at = update_place;
+                    place(count_layout, count_rank, count_rank, base + slot, &update_at, &ignored);
+                    to[target[slot] * inner + i] += LOAD(updates, update_at);
+                }
+            barrier(CLK_LOCAL_MEM_FENCE);
+        }
+    }
+}
+#endif
+
+#ifdef HALF
+// Sums in float to a half output.
+__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
+void narrow(__global const float *restrict sums, __global half *restrict out, const long size)
+{
+    FOR_UNITS(i, size) vstore_half_rte(sums[i], i, out);
+}
+#endif
+
+#endif

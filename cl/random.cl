@@ -1,0 +1,335 @@
+// Random numbers, the same on every device: uniform, normal and Bernoulli, by Philox4x32-10 (Salmon, Moraes,
+// Dror and Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", SC11).
+//
+// The key is the 64-bit seed, low word first. The counter is the number of a block, in the two low words, the
+// other two being 0. Block `offset + i / NUMBERS` gives number i, the (i % NUMBERS)-th of the block. So a
+// number depends on the seed, the offset and its position, and on nothing else.
+//
+// Whatever follows the integers is made of operations that IEEE 754 rounds in one way: +, -, * (and in double
+// / and sqrt), one in a statement so that no compiler contracts two. No built-in function of one's own vendor
+// comes near a number, and a change of the order of operations here changes the numbers: `needle/ops/philox.py`
+// does the same operations in NumPy, where the steps are explained.
+#include "common.h"
+
+#pragma OPENCL FP_CONTRACT OFF
+
+// Which numbers: 0 uniform, 1 normal, 2 Bernoulli.
+#ifndef KIND
+#define KIND 0
+#endif
+
+// The stored type (Bernoulli: uchar), HALF where it is half, and the type computed in.
+#ifndef T
+#define T float
+#endif
+#ifndef REAL
+#define REAL float
+#endif
+
+// 1 where REAL is double: each number then takes two words instead of one.
+#ifndef WIDE
+#define WIDE 0
+#endif
+
+// Bits of a uniform number below 1: 24 of a float, 11 of a half. A double has 53.
+#ifndef BITS
+#define BITS 24
+#endif
+
+// Work-items of a group. With 1, a CPU's, a group makes a stretch of neighbouring batches.
+#ifndef LOCAL
+#define LOCAL 1
+#endif
+
+// Blocks that are made side by side, as ulong lanes: 1, 2, 4 or 8.
+#ifndef LANES
+#define LANES 1
+#endif
+
+// Blocks that a work-item makes at once, a multiple of LANES. On CPUs a batch is large enough for loops over
+// its numbers that the compiler turns into vector code.
+#ifndef BATCH
+#define BATCH LANES
+#endif
+
+// Numbers of a block.
+#if WIDE
+#define NUMBERS 2
+#else
+#define NUMBERS 4
+#endif
+
+#ifdef HALF
+#define STORE(v, p, i) vstore_half_rte(v, i, p)
+#else
+#define STORE(v, p, i) (p)[i] = (v)
+#endif
+
+#if LOCAL == 1
+#define FOR_UNITS(unit, units)                                                                    \
+    for (long unit = (units) * get_group_id(0) / get_num_groups(0),                               \
+              last_##unit = (units) * (get_group_id(0) + 1) / get_num_groups(0);                  \
+         unit < last_##unit; unit++)
+#else
+#define FOR_UNITS(unit, units) for (long unit = get_global_id(0); unit < (units); unit += get_global_size(0))
+#endif
+
+#if LANES == 1
+typedef ulong counters_t;
+typedef ulong2 pairs_t;
+#else
+typedef CAT(ulong, LANES) counters_t;
+#if LANES == 2
+typedef ulong4 pairs_t;
+#elif LANES == 4
+typedef ulong8 pairs_t;
+#else
+typedef ulong16 pairs_t;
+#endif
+#endif
+
+#define LOW 0xFFFFFFFFUL
+
+// The words of BATCH blocks from number `first` on, under `seed`, in their order.
+inline void philox(const ulong first, const ulong seed, uint *words)
+{
+    for (int block = 0; block < BATCH; block += LANES) {
+        ulong lanes[LANES] __attribute__((aligned(sizeof(counters_t))));
+        for (int i = 0; i < LANES; i++) lanes[i] = first + block + i;
+        // 32-bit values in 64-bit lanes: compilers see that their products take one multiplication.
+        const counters_t number = *(counters_t *)lanes;
+        counters_t c0 = number & LOW, c1 = number >> 32, c2 = 0, c3 = 0;
+        ulong k0 = seed & LOW, k1 = seed >> 32;
+        #pragma unroll
+        for (int round = 0; round < 10; round++) {
+            const counters_t a = c0 * 0xD2511F53UL, b = c2 * 0xCD9E8D57UL;
+            c0 = (b >> 32) ^ c1 ^ k0;
+            c1 = b & LOW;
+            c2 = (a >> 32) ^ c3 ^ k1;
+            c3 = a & LOW;
+            k0 = (k0 + 0x9E3779B9UL) & LOW;
+            k1 = (k1 + 0xBB67AE85UL) & LOW;
+        }
+        pairs_t pairs;
+        pairs.even = c0 | c1 << 32;
+        pairs.odd = c2 | c3 << 32;
+        ulong in_order[2 * LANES] __attribute__((aligned(sizeof(pairs_t))));
+        *(pairs_t *)in_order = pairs;
+        #pragma unroll
+        for (int i = 0; i < 2 * LANES; i++) {
+            words[4 * block + 2 * i] = (uint)in_order[i];
+            words[4 * block + 2 * i + 1] = (uint)(in_order[i] >> 32);
+        }
+    }
+}
+
+// One step of Horner's rule, rounded twice.
+#define STEP(y, x, coefficient) \
+    y = y * (x);                \
+    y = y + (coefficient)
+
+#if KIND == 1
+
+#if WIDE
+#define WORD ulong
+#define SIGNED long
+#define AS_BITS as_ulong
+#define AS_REAL as_double
+#define WORD_BITS 64
+#define FRACTION_BITS 53
+#define EXPONENT_BIAS 1023
+#define ROOT_TWO 1.4142135623730951
+#define ANGLE_UNIT 8.71967124502158e-17  // pi / 4 * 2^-53
+#else
+#define WORD uint
+#define SIGNED int
+#define AS_BITS as_uint
+#define AS_REAL as_float
+#define WORD_BITS 32
+#define FRACTION_BITS 24
+#define EXPONENT_BIAS 127
+#define ROOT_TWO 1.41421354f
+#define ANGLE_UNIT 4.68133798e-8f  // pi / 4 * 2^-24
+#endif
+
+// -2 ln(word / 2^WORD_BITS) of a word, rounded to REAL and split into (1 + x) 2^e with sqrt(1/2) < 1 + x <= sqrt(2).
+inline REAL minus_two_log(WORD word)
+{
+    word = word > 1 ? word : 1;
+    const int rest_bits = WORD_BITS - FRACTION_BITS;
+    REAL whole = (REAL)(SIGNED)(word >> rest_bits);
+    whole = whole * (1 << rest_bits);
+    const REAL rest = (REAL)(SIGNED)(word & ((1 << rest_bits) - 1));
+    whole = whole + rest;
+    const WORD bits = AS_BITS(whole);
+    const WORD one = (WORD)EXPONENT_BIAS << (FRACTION_BITS - 1);
+    REAL mantissa = AS_REAL((bits & (((WORD)1 << (FRACTION_BITS - 1)) - 1)) | one);
+    const int is_large = mantissa > ROOT_TWO;
+    mantissa = is_large ? mantissa * (REAL)0.5 : mantissa;
+    const REAL e = (REAL)((int)(bits >> (FRACTION_BITS - 1)) - EXPONENT_BIAS - WORD_BITS + is_large);
+    const REAL x = mantissa - 1;
+#if WIDE
+    const REAL plus_two = x + 2.0;
+    const REAL s = x / plus_two;
+    const REAL z = s * s;
+    REAL y = z * 1.479819860511658591e-1;
+    y = y + 1.531383769920937332e-1;
+    STEP(y, z, 1.818357216161805012e-1);
+    STEP(y, z, 2.222219843214978396e-1);
+    STEP(y, z, 2.857142874366239149e-1);
+    STEP(y, z, 3.999999999940941908e-1);
+    STEP(y, z, 6.666666666666735130e-1);
+    y = y * z;
+    REAL half_square = x * 0.5;
+    half_square = half_square * x;
+    y = half_square + y;
+    y = s * y;
+    const REAL low = e * 1.90821492927058770002e-10;
+    y = y + low;
+    y = half_square - y;
+    y = y - x;
+    const REAL high = e * 6.93147180369123816490e-01;
+    y = high - y;
+    return y * -2.0;
+#else
+    const REAL square = x * x;
+    REAL y = x * 0.0703768358f;
+    y = y + -0.115146101f;
+    STEP(y, x, 0.116769984f);
+    STEP(y, x, -0.124201410f);
+    STEP(y, x, 0.142493233f);
+    STEP(y, x, -0.166680574f);
+    STEP(y, x, 0.200007141f);
+    STEP(y, x, -0.249999940f);
+    STEP(y, x, 0.333333313f);
+    y = y * x;
+    y = y * square;
+    const REAL low = e * -2.12194442e-4f;
+    y = y + low;
+    const REAL half_square = square * 0.5f;
+    y = y - half_square;
+    y = x + y;
+    const REAL high = e * 0.693359375f;
+    y = y + high;
+    return y * -2.0f;
+#endif
+}
+
+inline REAL square_root(const REAL a)
+{
+#if WIDE
+    return sqrt(a);  // in double, correctly rounded everywhere
+#else
+    // Newton's iteration for 1 / sqrt(a), from a guess at its bits.
+    REAL y = as_float(0x5F375A86u - (as_uint(a) >> 1));
+    const REAL half_a = a * 0.5f;
+    #pragma unroll
+    for (int i = 0; i < 3; i++) {
+        REAL t = half_a * y;
+        t = t * y;
+        t = 1.5f - t;
+        y = y * t;
+    }
+    return a * y;
+#endif
+}
+
+// Two normal numbers from two words: a radius times the cosine and the sine of an angle, which is a quadrant
+// and a place within it.
+__attribute__((always_inline))  // a loop that calls cannot become vector code
+inline void normal_pair(const WORD first, const WORD second, REAL *one, REAL *other)
+{
+    const WORD quadrant = second >> (WORD_BITS - 2);
+    const SIGNED numerator = 2 * ((SIGNED)(second << 2) >> (WORD_BITS - FRACTION_BITS)) + 1;
+    const REAL x = (REAL)numerator * ANGLE_UNIT;
+    const REAL square = x * x;
+#if WIDE
+    REAL sine = square * 1.58969099521155010221e-10;
+    sine = sine + -2.50507602534068634195e-08;
+    STEP(sine, square, 2.75573137070700676789e-06);
+    STEP(sine, square, -1.98412698298579493134e-04);
+    STEP(sine, square, 8.33333333332248946124e-03);
+    STEP(sine, square, -1.66666666666666324348e-01);
+    REAL cosine = square * -1.13596475577881948265e-11;
+    cosine = cosine + 2.08757232129817482790e-09;
+    STEP(cosine, square, -2.75573143513906633035e-07);
+    STEP(cosine, square, 2.48015872894767294178e-05);
+    STEP(cosine, square, -1.38888888888741095749e-03);
+    STEP(cosine, square, 4.16666666666666019037e-02);
+#else
+    REAL sine = square * -1.95152956e-4f;
+    sine = sine + 8.33216030e-3f;
+    STEP(sine, square, -0.166666552f);
+    REAL cosine = square * 2.44331568e-5f;
+    cosine = cosine + -1.38873165e-3f;
+    STEP(cosine, square, 4.16666456e-2f);
+#endif
+    sine = sine * square;
+    sine = sine * x;
+    sine = sine + x;
+    cosine = cosine * square;
+    cosine = cosine * square;
+    const REAL half_square = square * (REAL)0.5;
+    cosine = cosine - half_square;
+    cosine = cosine + (REAL)1;
+
+    const REAL log_part = minus_two_log(first);
+    const REAL radius = square_root(log_part);
+    const REAL along = quadrant & 1 ? sine : cosine, across = quadrant & 1 ? cosine : sine;
+    *one = radius * ((quadrant + 1) & 2 ? -along : along);
+    *other = radius * (quadrant & 2 ? -across : across);
+}
+
+#endif
+
+// Word number `i` of a batch as wide as numbers need it.
+#if WIDE
+#define WORD_AT(i) (words[2 * (i)] | (ulong)words[2 * (i) + 1] << 32)
+#else
+#define WORD_AT(i) words[i]
+#endif
+
+// A number times scale plus shift. Uniform numbers stop at `last`, which is below their upper end.
+inline REAL scaled(REAL number, const REAL scale, const REAL shift, const REAL last)
+{
+    number = number * scale;
+    number = number + shift;
+    return KIND == 0 && number > last ? last : number;
+}
+
+__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
+#if KIND == 2
+void bernoulli(__global T *restrict out, const long size, const ulong seed, const ulong offset,
+               const ulong threshold)
+#else
+void numbers(__global T *restrict out, const long size, const ulong seed, const ulong offset,
+             const REAL scale, const REAL shift, const REAL last)
+#endif
+{
+    uint words[4 * BATCH];
+    const long per_batch = NUMBERS * BATCH;
+    FOR_UNITS(batch, (size + per_batch - 1) / per_batch) {
+        philox(offset + batch * BATCH, seed, words);
+        __global T *to = out + batch * per_batch;
+        const int count = size - batch * per_batch < per_batch ? size - batch * per_batch : per_batch;
+#if KIND == 1
+        REAL made[NUMBERS * BATCH];
+        for (int i = 0; i < NUMBERS * BATCH; i += 2)
+            normal_pair(WORD_AT(i), WORD_AT(i + 1), &made[i], &made[i + 1]);
+#define NUMBER(i) scaled(made[i], scale, shift, last)
+#elif KIND == 2
+#define NUMBER(i) (words[i] < (uint)threshold) | (int)(threshold >> 32)  // 2^32: always
+#elif WIDE
+#define NUMBER(i) scaled((REAL)(long)(WORD_AT(i) >> 11) * 1.1102230246251565e-16, scale, shift, last)  // 2^-53
+#else
+#define NUMBER(i) scaled((REAL)(int)(WORD_AT(i) >> (32 - BITS)) * (1.0f / (1 << BITS)), scale, shift, last)
+#endif
+#if LOCAL == 1
+        for (int i = 0; i < count; i++) STORE(NUMBER(i), to, i);
+#else
+        #pragma unroll
+        for (int i = 0; i < NUMBERS * BATCH; i++)
+            if (i < count) STORE(NUMBER(i), to, i);
+#endif
+    }
+}
