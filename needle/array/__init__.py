@@ -1,0 +1,5 @@
+"""Arrays on devices: strided views, and elementwise work recorded until it is needed."""
+
+from needle.array.ndarray import NDArray as NDArray
+
+__all__ = ["NDArray"]

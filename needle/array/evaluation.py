@@ -1,0 +1,299 @@
+"""Recording elementwise work on arrays, and doing it: realize, write, reduce, run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from functools import lru_cache
+from math import prod
+from typing import Any
+from weakref import ref
+
+import numpy as np
+
+from needle.array.expression import (
+    CAST,
+    FULL,
+    MAX_SIZE,
+    MAX_USES,
+    SCALARS,
+    Pending,
+    Readers,
+    Work,
+    check_scalar,
+    linearize,
+    operand_dtypes,
+)
+from needle.array.ndarray import NDArray, check_dtype
+from needle.backend.protocol import Device
+from needle.backend.records import Elementwise, Primitive, Reduction
+from needle.dtypes import DType, Scalar, Shape, bool_
+from needle.errors import DeviceError
+from needle.strides import broadcast_shapes, broadcast_strides, contiguous_strides
+
+#: Two threads may want the same pending array: one computes it, the other finds it done.
+_lock = threading.RLock()
+
+#: The sum that un-broadcasting uses; `needle.ops.reductions` declares it.
+_named_reductions: dict[str, Reduction] = {}
+
+
+def register_reduction(reduction: Reduction) -> Reduction:
+    """Make a reduction known by its name, for `sum_to`."""
+    _named_reductions[reduction.name] = reduction
+    return reduction
+
+
+# -- recording --------------------------------------------------------------------------------------
+
+
+def full(shape: Shape, value: Scalar, dtype: DType, device: Device) -> NDArray:
+    """A constant, which costs no memory until something needs it written out."""
+    check_dtype(dtype, device)
+    with np.errstate(over="ignore"):  # a float beyond the dtype's range is infinite
+        value = dtype.type(check_scalar(value, dtype)).item()
+    return NDArray._make(device, dtype, shape, None, pending=Pending(FULL, (value,), 1, constant=True))
+
+
+def cast(array: NDArray, dtype: DType) -> NDArray:
+    """`array` converted to `dtype`, recorded; `array` itself where it has that dtype."""
+    if array.dtype == dtype:
+        return array
+    check_dtype(dtype, array.device)
+    return _record(CAST, (array,), dtype, array.shape, array.device)
+
+
+def elementwise(record: Elementwise, operands: Sequence[Any]) -> NDArray:
+    """Record `record` on `operands`: arrays of one device that broadcast together, and Python scalars.
+
+    Raises TypeError for dtypes that do not fit the operation, ValueError for shapes that do not broadcast,
+    DeviceError for arrays of different devices.
+    """
+    first: NDArray | None = None
+    same_shape = True
+    kinds: list[Any] = []  # an array's dtype, a scalar's type: what the dtypes of the operation depend on
+    for operand in operands:
+        if isinstance(operand, NDArray):
+            kinds.append(operand.dtype)
+            if first is None:
+                first = operand
+            elif operand.device is not first.device:
+                common_device(record.name, [first, operand])
+            elif operand.shape != first.shape:
+                same_shape = False
+        else:
+            kinds.append(type(operand))
+    if first is None:
+        raise TypeError(f"{record.name} needs at least one array; got {', '.join(map(repr, operands))}")
+    wanted, result = operand_dtypes(record, tuple(kinds))
+    shape = first.shape
+    if not same_shape:
+        shape = broadcast_shapes(*(o.shape for o in operands if isinstance(o, NDArray)))
+    return _record(record, tuple(map(_fit, operands, wanted)), result, shape, first.device)
+
+
+def _fit(operand: Any, dtype: DType) -> Any:
+    """An operand as the operation computes on it: an array of `dtype`, or a scalar that `dtype` holds."""
+    if isinstance(operand, NDArray):
+        return operand if operand.dtype is dtype else cast(operand, dtype)
+    if dtype is bool_:
+        return bool(operand)
+    return operand if type(operand) is float else check_scalar(operand, dtype)
+
+
+def common_device(what: str, arrays: Sequence[NDArray]) -> Device:
+    """The device of all `arrays`. Raises DeviceError naming the devices if they differ."""
+    device = arrays[0].device
+    for array in arrays:
+        if array.device is not device:
+            raise DeviceError(
+                f"{what}: operands are on different devices, {device.name} and {array.device.name}; "
+                "move one of them with .to(device)"
+            )
+    return device
+
+
+def _record(record: Elementwise, operands: tuple[Any, ...], dtype: DType, shape: Shape, device: Device) -> NDArray:
+    size, constant = 1, True
+    for operand in operands:
+        if isinstance(operand, SCALARS):
+            size += 1
+            continue
+        pending = operand._pending
+        if pending is not None and not pending.constant and operand.shape != shape:
+            operand.realize()  # broadcast to many elements, it would be computed again for each
+            pending = None
+        constant = constant and pending is not None and pending.constant
+        size += 1 if pending is None else pending.size
+    if size > MAX_SIZE:
+        realize([o for o in operands if not isinstance(o, SCALARS) and o._pending is not None])
+        size = 1 + len(operands)
+    result = NDArray._make(device, dtype, shape, None, pending=Pending(record, operands, size, constant))
+    if not constant:
+        reader = ref(result)
+        for operand in operands:
+            if not isinstance(operand, SCALARS):
+                (operand._pending or operand._storage).readers.add(reader)
+    return result
+
+
+# -- computing --------------------------------------------------------------------------------------
+
+
+def realize(arrays: Sequence[NDArray]) -> None:
+    """Compute pending `arrays`; those of one shape and device together, in one launch up to MAX_SIZE."""
+    with _lock:
+        groups: dict[tuple[Shape, Device], dict[int, NDArray]] = {}
+        for array in arrays:
+            if array._pending is not None:
+                groups.setdefault((array.shape, array.device), {})[id(array)] = array
+        for (shape, device), group in groups.items():
+            members = list(group.values())
+            work = linearize(members)
+            worn = _worn(work, members)
+            if worn:
+                members += worn
+                work = linearize(members)
+            outputs = [NDArray.empty(shape, a.dtype, device) for a in members]
+            _evaluate(work, outputs)
+            for array, output in zip(members, outputs, strict=True):
+                assert array._pending is not None
+                _adopt(array, output, array._pending.readers)
+
+
+def _evaluate(work: Work, outputs: Sequence[NDArray]) -> None:
+    """Run `work`, the program of values of one shape, into the memory of `outputs`."""
+    if prod(outputs[0].shape):
+        outputs[0].device.evaluate(work.program, work.inputs, work.scalars, outputs)
+        _count_uses(work)
+
+
+def _worn(work: Work, outputs: Sequence[NDArray]) -> list[NDArray]:
+    """The steps of `work` that have been computed often enough, and had better be stored with `outputs`."""
+    chosen = {id(v._pending) for v in outputs}
+    return [a for a in work.steps if a._pending and a._pending.uses >= MAX_USES and id(a._pending) not in chosen]
+
+
+def _count_uses(work: Work) -> None:
+    for array in work.steps:
+        if array._pending is not None:
+            array._pending.uses += 1
+
+
+def _adopt(array: NDArray, source: NDArray, readers: Readers) -> None:
+    """Let a pending array with these readers have the memory of `source`, into which it has been computed."""
+    assert source._storage is not None
+    readers.move_to(source._storage.readers)
+    array._storage, array._strides, array._offset = source._storage, source._strides, source._offset
+    array._pending = None
+
+
+def copy(array: NDArray) -> NDArray:
+    """A contiguous copy."""
+    output = NDArray.empty(array.shape, array.dtype, array.device)
+    _evaluate(linearize([array]), [output])
+    assert output._storage is not None
+    output._storage.host_bounds = array.host_bounds
+    return output
+
+
+def write(target: NDArray, value: Any) -> None:
+    """Write `value`, broadcast and cast, into the realized view `target`."""
+    if isinstance(value, NDArray):
+        common_device("assignment", [target, value])
+    elif isinstance(value, (*SCALARS, np.generic)):
+        value = full((), _weak_scalar(value, target.dtype), target.dtype, target.device)
+    else:
+        value = NDArray.from_numpy(np.asarray(value), target.device)
+    value = cast(value, target.dtype)
+    if value.shape != target.shape:
+        value = value.broadcast_to(target.shape)
+    if value._pending is not None:  # a stand-in, so that the caller's own array stays as it is
+        value = NDArray._make(value.device, value.dtype, value.shape, None, pending=value._pending)
+    assign([target], [value])
+
+
+def _weak_scalar(value: Any, dtype: DType) -> Scalar:
+    """`value` as assignment takes it: a float written into an integer array is cut to an integer."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return int(value) if isinstance(value, float) and dtype.kind in "iu" else value
+
+
+def assign(targets: Sequence[NDArray], values: Sequence[NDArray]) -> None:
+    """Compute `values` into `targets`, realized views of one shape on one device, in one launch.
+
+    Each value has its target's shape and dtype. A pending value afterwards shares its target's memory (after
+    an error it has none), so the caller must give it up. Everything else that was still to read the old contents
+    is computed first; that includes an inner step of a value which the caller holds on to.
+    """
+    if not prod(targets[0].shape):
+        return
+    spaces = {id(t.storage): t.geometry for t in targets}
+    for work_input in linearize(values).inputs:
+        if spaces.get(id(work_input._storage), work_input.geometry) != work_input.geometry:
+            values = [copy(v) for v in values]  # reads elements that the launch overwrites
+            break
+    # From here on nothing holds the values' inner steps: those that live on are somebody else's, to be read yet.
+    program, inputs, scalars = linearize(values)[:3]
+    value_readers = [None if v._pending is None else v._pending.readers for v in values]
+    for value in values:
+        value._pending = None
+    for target in targets:
+        realize(target.storage.readers.take())
+    targets[0].device.evaluate(program, inputs, scalars, targets)
+    for value, target, own_readers in zip(values, targets, value_readers, strict=True):
+        target.storage.host_bounds = None
+        if own_readers is not None:
+            _adopt(value, target, own_readers)
+
+
+# -- reductions and primitives ----------------------------------------------------------------------
+
+
+def reduce(reduction: Reduction, array: NDArray, axes: tuple[int, ...], keepdims: bool = False) -> NDArray:
+    """Fold `array` over `axes` (normalized). Pending work of `array` is done on the fly, once."""
+    if array.dtype.kind not in reduction.kinds:
+        raise TypeError(f"{reduction.name} is not defined for dtype {array.dtype}")
+    kept = tuple(1 if a in axes else n for a, n in enumerate(array.shape))
+    output = NDArray.empty(kept, reduction.result(array.dtype), array.device)
+    if output.size:
+        if array._pending is not None and array._pending.uses and not array._pending.constant:
+            array.realize()  # it has been folded before: a second reader had better store it
+        work = linearize([array])
+        worn = _worn(work, [array])
+        if worn:
+            realize(worn)
+            work = linearize([array])
+        array.device.reduce(reduction, work.program, work.inputs, work.scalars, array.shape, axes, output)
+        _count_uses(work)
+    return output if keepdims else output.reshape(tuple(n for a, n in enumerate(array.shape) if a not in axes))
+
+
+@lru_cache(maxsize=4096)
+def _broadcast_axes(wide: Shape, narrow: Shape) -> tuple[int, ...]:
+    """The axes along which `narrow` was repeated to become `wide`."""
+    broadcast_strides(narrow, contiguous_strides(narrow), wide)  # raises if it was not
+    extra = len(wide) - len(narrow)
+    return (*range(extra), *(extra + a for a, n in enumerate(narrow) if n == 1 and wide[extra + a] != 1))
+
+
+def sum_to(array: NDArray, shape: Shape) -> NDArray:
+    """The sum of `array` over the axes along which `shape` was broadcast to the array's shape."""
+    if array.shape == shape:
+        return array
+    axes = _broadcast_axes(array.shape, shape)
+    if all(array.shape[a] == 1 for a in axes):
+        return array.reshape(shape)
+    return reduce(_named_reductions["sum"], array, axes).reshape(shape)
+
+
+def run_primitive(primitive: Primitive, inputs: tuple[NDArray, ...], device: Device, params: dict[str, Any]) -> NDArray:
+    """The output of `primitive` on arrays of one device."""
+    if inputs:
+        common_device(primitive.name, inputs)
+    realize(inputs)
+    ((shape, dtype),) = primitive.signature(*inputs, **params)
+    output = NDArray.empty(shape, dtype, device)
+    if output.size:
+        device.run(primitive, inputs, [output], **params)
+    return output

@@ -1,0 +1,195 @@
+"""Pending elementwise work: how it is recorded and how it becomes one program.
+
+An elementwise operation launches nothing. It leaves a `Pending` on its result, which names the record and
+the operands, arrays that may be pending themselves. When values are needed, `linearize` walks that graph
+down to arrays in memory and writes it out as a `Program`, which a device runs in one launch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import ReferenceType
+
+import numpy as np
+
+from needle.backend.records import Elementwise, Node, Program
+from needle.dtypes import DType, Scalar, bool_, float_for, join_scalar, promote
+
+if TYPE_CHECKING:
+    from needle.array.ndarray import NDArray
+
+#: The most nodes, operands and scalars that one pending expression may have, counted as a tree. It bounds
+#: the size of kernels (a launch takes at most half as many arrays) and how much may be computed twice.
+MAX_SIZE = 96
+
+#: How many launches may compute a pending array on the way to something else before one stores it. Two allow
+#: a forward and a backward pass to recompute what is cheaper to compute than to keep; without a bound, a
+#: running average that is only ever read through its successors would be computed from its beginning.
+MAX_USES = 2
+
+SCALARS = (bool, int, float)
+
+#: A constant: its one operand is the Python scalar that fills the array.
+FULL = Elementwise("full", "x", lambda x: x, arity=1, typing="cast")
+#: The same values in another dtype.
+CAST = Elementwise("cast", "x", lambda x: x, arity=1, typing="cast")
+
+
+class Readers:
+    """The pending arrays that still have to read an array, held weakly."""
+
+    __slots__ = ("_limit", "_references")
+
+    def __init__(self) -> None:
+        self._references: list[ReferenceType[NDArray]] = []
+        self._limit = 64
+
+    def add(self, reference: ReferenceType[NDArray]) -> None:
+        """Add a pending array; now and then drop those that are gone or computed."""
+        self._references.append(reference)
+        if len(self._references) > self._limit:
+            self._references = [r for r in self._references if (a := r()) is not None and a._pending is not None]
+            self._limit = 64 + 2 * len(self._references)
+
+    def move_to(self, other: Readers) -> None:
+        """Hand all readers over to `other`."""
+        for reference in self._references:
+            other.add(reference)
+        self._references = []
+
+    def take(self) -> list[NDArray]:
+        """The arrays that are still there, which are then no longer kept."""
+        found = [array for array in (reference() for reference in self._references) if array is not None]
+        self._references = []
+        return found
+
+
+class Pending:
+    """`record` applied to `operands` (arrays and Python scalars), not yet computed."""
+
+    __slots__ = ("constant", "operands", "readers", "record", "size", "uses")
+
+    def __init__(self, record: Elementwise, operands: tuple[Any, ...], size: int, constant: bool) -> None:
+        self.record = record
+        self.operands = operands
+        self.size = size
+        self.constant = constant  # no array below it: it has its value in any shape
+        self.uses = 0  # launches that have computed it on the way to something else
+        self.readers = Readers()
+
+
+class Work(NamedTuple):
+    """A program with what to run it on."""
+
+    program: Program
+    inputs: list[NDArray]
+    scalars: list[Scalar]
+    steps: list[NDArray]  # the pending arrays that the program computes
+
+
+@lru_cache(maxsize=4096)
+def operand_dtypes(record: Elementwise, kinds: tuple[DType | type, ...]) -> tuple[tuple[DType, ...], DType]:
+    """The dtype in which `record` takes each operand, and that of its result.
+
+    `kinds` gives an array's dtype and a Python scalar's type, in the order of the operands. Raises
+    TypeError for dtypes that the operation does not accept.
+    """
+    common = bool_ if record.typing == "logical" else _common_dtype(kinds[1:] if record.typing == "select" else kinds)
+    if record.typing == "float":
+        common = float_for(common)
+    if common.kind not in record.kinds:
+        raise TypeError(f"{record.name} is not defined for dtype {common}")
+    wanted = [common] * len(kinds)
+    if record.typing == "select":
+        wanted[0] = bool_
+    return tuple(wanted), bool_ if record.typing in ("compare", "logical") else common
+
+
+def _common_dtype(kinds: Sequence[DType | type]) -> DType:
+    """The dtype in which arrays and weak Python scalars meet; scalars alone have their default dtypes."""
+    dtypes = [kind for kind in kinds if isinstance(kind, np.dtype)]
+    common = dtypes[0] if dtypes else bool_
+    for dtype in dtypes[1:]:
+        common = promote(common, dtype)
+    for kind in kinds:
+        if not isinstance(kind, np.dtype):
+            common = join_scalar(common, kind(0))
+    return common
+
+
+def check_scalar(value: Any, dtype: DType) -> Scalar:
+    """`value` as a Python scalar that `dtype` can hold. Raises OverflowError where it cannot."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    join_scalar(dtype, value)
+    return value
+
+
+def _scalar_dtype(array: NDArray, pending: Pending) -> DType:
+    """The dtype of the Python scalars among a node's operands: the one it computes in."""
+    if pending.record.typing in ("compare", "logical"):
+        return next((o.dtype for o in pending.operands if not isinstance(o, SCALARS)), bool_)
+    return array.dtype
+
+
+_programs: dict[tuple[Any, ...], Program] = {}
+
+
+class _Linearizer:
+    """Collects what a program consists of. A place is (0 input, 1 scalar, 2 node; position among those)."""
+
+    def __init__(self) -> None:
+        self.inputs: list[NDArray] = []
+        self.scalars: list[Scalar] = []
+        self.scalar_dtypes: list[DType] = []
+        self.nodes: list[tuple[Elementwise, list[tuple[int, int]], DType]] = []
+        self.steps: list[NDArray] = []
+        self.places: dict[int, tuple[int, int]] = {}
+
+    def visit(self, array: NDArray) -> tuple[int, int]:
+        pending = array._pending
+        identity = id(array if pending is None else pending)
+        place = self.places.get(identity)
+        if place is not None:
+            return place
+        if pending is None:
+            self.inputs.append(array)
+            place = (0, len(self.inputs) - 1)
+        elif pending.record is FULL:
+            place = self.add_scalar(pending.operands[0], array.dtype)
+        else:
+            dtype = _scalar_dtype(array, pending)
+            operands = [
+                self.add_scalar(operand, dtype) if isinstance(operand, SCALARS) else self.visit(operand)
+                for operand in pending.operands
+            ]
+            self.nodes.append((pending.record, operands, array.dtype))
+            self.steps.append(array)
+            place = (2, len(self.nodes) - 1)
+        self.places[identity] = place
+        return place
+
+    def add_scalar(self, value: Scalar, dtype: DType) -> tuple[int, int]:
+        self.scalars.append(value)
+        self.scalar_dtypes.append(dtype)
+        return 1, len(self.scalars) - 1
+
+
+def linearize(outputs: Sequence[NDArray]) -> Work:
+    """Write the pending work of `outputs`, which have one shape, as a single program.
+
+    Shared parts appear once. Programs are interned: one structure is always the same object, so that a
+    device finds its compiled kernel by identity.
+    """
+    parts = _Linearizer()
+    targets = [parts.visit(o) for o in outputs]
+    base = (0, len(parts.inputs), len(parts.inputs) + len(parts.scalars))
+    steps = tuple((r, tuple(base[k] + i for k, i in operands), d) for r, operands, d in parts.nodes)
+    inputs = tuple(a.dtype for a in parts.inputs)
+    key = (inputs, tuple(parts.scalar_dtypes), steps, tuple(base[k] + i for k, i in targets))
+    program = _programs.get(key)
+    if program is None:
+        program = _programs[key] = Program(key[0], key[1], tuple(Node(*s) for s in steps), key[3])
+    return Work(program, parts.inputs, parts.scalars, parts.steps)

@@ -1,0 +1,292 @@
+"""`NDArray`: a strided view of device memory, or elementwise work that has not been done yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from needle.array import views
+from needle.array.expression import Pending, Readers
+from needle.array.operators import Operators
+from needle.backend.protocol import Buffer, Device
+from needle.backend.registry import device as find_device
+from needle.dtypes import DType, DTypeLike, Scalar, Shape, as_dtype, is_integer
+from needle.errors import DeviceError
+from needle.strides import Strides, broadcast_strides, contiguous_strides, is_contiguous, reshape_strides
+
+if TYPE_CHECKING:
+    from needle.backend.records import Primitive
+
+
+class Storage:
+    """A buffer shared by views, and the pending arrays that still have to read it."""
+
+    __slots__ = ("buffer", "host_bounds", "readers")
+
+    def __init__(self, buffer: Buffer, host_bounds: tuple[int, int] | None = None) -> None:
+        self.buffer = buffer
+        self.readers = Readers()
+        #: Smallest and largest element, while it is known that integers from the host have not been overwritten.
+        self.host_bounds = host_bounds
+
+
+class NDArray(Operators):
+    """An n-dimensional array on a device.
+
+    Slicing, reshaping, permuting, flipping and broadcasting give views wherever NumPy's do. Elementwise
+    operations are recorded and run fused when values are needed (see `needle.array.expression`). Writing
+    into an array first computes everything recorded that still has to read it.
+    """
+
+    __slots__ = ("__weakref__", "_offset", "_pending", "_storage", "_strides", "_whole", "device", "dtype", "shape")
+
+    # NumPy's operators give way to ours: `numpy_array + x` becomes `x.__radd__`.
+    __array_ufunc__ = None
+
+    shape: Shape
+    dtype: DType
+    device: Device
+    _storage: Storage | None  # None while pending
+    _strides: Strides | None  # None for contiguous
+    _offset: int
+    _pending: Pending | None
+    _whole: bool  # whether all elements of the storage are in view
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise TypeError("NDArray is not constructed directly; use needle.asarray or NDArray.from_numpy")
+
+    # -- making ---------------------------------------------------------------------------------
+
+    @classmethod
+    def _make(
+        cls,
+        device: Device,
+        dtype: DType,
+        shape: Shape,
+        storage: Storage | None,
+        strides: Strides | None = None,
+        offset: int = 0,
+        pending: Pending | None = None,
+    ) -> NDArray:
+        array = object.__new__(cls)
+        array.device = device
+        array.dtype = dtype
+        array.shape = shape
+        array._storage = storage
+        array._strides = strides
+        array._offset = offset
+        array._pending = pending
+        array._whole = True
+        return array
+
+    @classmethod
+    def empty(cls, shape: Shape, dtype: DType, device: Device) -> NDArray:
+        """A contiguous array with undefined contents. Raises DeviceError for a dtype the device lacks."""
+        check_dtype(dtype, device)
+        return cls._make(device, dtype, shape, Storage(device.empty(prod(shape), dtype)))
+
+    @classmethod
+    def from_numpy(cls, array: np.ndarray, device: Device) -> NDArray:
+        """A copy of a NumPy array on `device`. Raises TypeError or DeviceError for unsupported dtypes."""
+        dtype = as_dtype(array.dtype)
+        check_dtype(dtype, device)
+        host = np.require(array, dtype, "C")  # native byte order; ascontiguousarray would lose 0-d
+        bounds = (int(host.min()), int(host.max())) if is_integer(dtype) and host.size else None
+        return cls._make(device, dtype, host.shape, Storage(device.upload(host), bounds))
+
+    @classmethod
+    def run_new(cls, primitive: Primitive, device: Device, **params: Any) -> NDArray:
+        """The output of a primitive that takes no arrays, on `device`."""
+        return evaluation.run_primitive(primitive, (), device, params)
+
+    def run(self, primitive: Primitive, *others: NDArray, **params: Any) -> NDArray:
+        """The output of `primitive` applied to this array and `others`, which must share its device."""
+        return evaluation.run_primitive(primitive, (self, *others), self.device, params)
+
+    # -- the view that a backend sees -----------------------------------------------------------
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the elements; a broadcast view holds fewer in memory."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def storage(self) -> Storage:
+        """The memory behind the array, computed first if it is pending."""
+        if self._pending is not None:
+            evaluation.realize([self])
+        assert self._storage is not None
+        return self._storage
+
+    @property
+    def buffer(self) -> Buffer:
+        return self.storage.buffer
+
+    @property
+    def strides(self) -> Strides:
+        """Distances between neighbours along each axis, in elements."""
+        if self._strides is None:
+            self._strides = contiguous_strides(self.shape)
+        return self._strides
+
+    @property
+    def offset(self) -> int:
+        """Position of the first element in the buffer, in elements."""
+        return self._offset
+
+    @property
+    def host_bounds(self) -> tuple[int, int] | None:
+        """Smallest and largest element, where the host knows them: of integers that it uploaded as a whole."""
+        return self._storage.host_bounds if self._storage is not None and self._whole else None
+
+    @property
+    def geometry(self) -> views.Geometry:
+        return views.Geometry(self.shape, self.strides, self._offset)
+
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie in C order without gaps."""
+        return self._strides is None or is_contiguous(self.shape, self._strides)
+
+    # -- values ---------------------------------------------------------------------------------
+
+    def realize(self) -> NDArray:
+        """Compute what is pending (without waiting for the device) and return self."""
+        if self._pending is not None:
+            evaluation.realize([self])
+        return self
+
+    def numpy(self) -> np.ndarray:
+        """The values as a NumPy array; waits for the device."""
+        source = self.contiguous().realize()
+        return self.device.download(source)
+
+    def item(self) -> Scalar:
+        """The only element as a Python scalar. Raises ValueError if there is not exactly one."""
+        if self.size != 1:
+            raise ValueError(f"item() needs exactly one element; the shape is {self.shape}")
+        return self.numpy().reshape(()).item()
+
+    def to(self, device: Device) -> NDArray:
+        """This array on `device`: itself if it is there already, else a copy through the host."""
+        return self if device is self.device else NDArray.from_numpy(self.numpy(), device)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles and deep copies go through the host, and come back to the device of the same name."""
+        return _restore, (self.numpy(), self.device.name)
+
+    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> np.ndarray:
+        if copy is False:
+            raise ValueError("an array on a device cannot be viewed by NumPy without a copy")
+        host = self.numpy()
+        return host if dtype is None else host.astype(dtype)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a 0-d array")
+        return self.shape[0]
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError(f"the truth value of an array of shape {self.shape} is ambiguous; use any() or all()")
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if not is_integer(self.dtype) or self.shape:
+            raise TypeError(f"only a 0-d integer array can be an index; this is {self.dtype} of shape {self.shape}")
+        return int(self.item())
+
+    def __repr__(self) -> str:
+        body = np.array2string(self.numpy(), separator=", ", prefix="NDArray(")
+        return f"NDArray({body}, dtype={self.dtype}, device={self.device.name})"
+
+    # -- views ----------------------------------------------------------------------------------
+
+    def _view(self, shape: Shape, strides: Strides, offset: int) -> NDArray:
+        """A window on the same memory; of a constant not yet written out, the constant in that shape."""
+        if self._pending is not None and self._pending.constant:
+            return NDArray._make(self.device, self.dtype, shape, None, pending=self._pending)
+        result = NDArray._make(self.device, self.dtype, shape, self.storage, strides, offset)
+        result._whole = self._whole and prod(shape) == self.size
+        return result
+
+    def contiguous(self) -> NDArray:
+        """This array if it is in C order, else a copy that is."""
+        return self if self.is_contiguous() else evaluation.copy(self)
+
+    def reshape(self, *shape: int | Sequence[int]) -> NDArray:
+        """The elements in C order under another shape, one -1 inferred; a view where strides allow it."""
+        wanted = shape[0] if len(shape) == 1 and isinstance(shape[0], Sequence) else shape
+        target = views.infer_shape(wanted, self.size)  # type: ignore[arg-type]
+        if target == self.shape:
+            return self
+        strides = reshape_strides(self.shape, self.strides, target)
+        if strides is None:
+            return self.contiguous()._view(target, contiguous_strides(target), 0)
+        return self._view(target, strides, self._offset)
+
+    def permute(self, axes: Sequence[int]) -> NDArray:
+        """A view with the axes in the order given. Raises ValueError unless `axes` is a permutation."""
+        order = tuple(views.normalize_axis(a, self.ndim) for a in axes)
+        if sorted(order) != list(range(self.ndim)):
+            raise ValueError(f"axes={tuple(axes)} is not a permutation of the {self.ndim} axes")
+        shape = tuple(self.shape[a] for a in order)
+        return self._view(shape, tuple(self.strides[a] for a in order), self._offset)
+
+    def broadcast_to(self, shape: Shape) -> NDArray:
+        """A view in which size-1 and missing axes repeat. Raises ValueError where shapes do not fit."""
+        strides = broadcast_strides(self.shape, self.strides, shape)
+        if shape == self.shape:
+            return self
+        return self._view(shape, strides, self._offset)
+
+    def flip(self, axes: Sequence[int]) -> NDArray:
+        """A view that reads the given axes backwards."""
+        flipped = {views.normalize_axis(a, self.ndim) for a in axes}
+        return self[tuple(slice(None, None, -1) if a in flipped else slice(None) for a in range(self.ndim))]
+
+    def __getitem__(self, index: Any) -> NDArray:
+        """A view by basic indexing: ints, slices with any step, None and an ellipsis."""
+        return self._view(*views.index_view(index, self.geometry))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """Write `value` (array, NumPy array or scalar, broadcast and cast) into the view at `index`."""
+        target = self.realize()[index] if index is not Ellipsis else self.realize()
+        evaluation.write(target, value)
+
+    def sum_to(self, shape: Shape) -> NDArray:
+        """The sum over the axes along which `shape` was broadcast to this array's shape."""
+        return evaluation.sum_to(self, shape)
+
+    def astype(self, dtype: DTypeLike) -> NDArray:
+        """The elements converted to `dtype`; the array itself if it has it."""
+        return evaluation.cast(self, as_dtype(dtype))
+
+
+def _restore(host: np.ndarray, device: str) -> NDArray:
+    return NDArray.from_numpy(host, find_device(device))
+
+
+def check_dtype(dtype: DType, device: Device) -> None:
+    """Raise DeviceError if arrays of `dtype` cannot live on `device`."""
+    if not device.supports(dtype):
+        raise DeviceError(f"{device.name} does not support {dtype}; choose another dtype or device")
+
+
+from needle.array import evaluation  # noqa: E402  (the two modules need each other; names resolve at call time)

@@ -1,0 +1,121 @@
+"""Views: what shapes, axes and basic indices mean, checked. Offsets and strides count elements."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from math import prod
+from types import EllipsisType
+from typing import Any, NamedTuple
+
+from needle.dtypes import Shape
+from needle.strides import Strides
+
+BasicIndex = int | slice | None | EllipsisType
+
+
+class Geometry(NamedTuple):
+    """Where a view's elements lie in its buffer."""
+
+    shape: Shape
+    strides: Strides
+    offset: int
+
+
+def as_shape(shape: Any, name: str = "shape") -> Shape:
+    """`shape` (an int or a sequence of ints) as a tuple. Raises TypeError or ValueError naming it."""
+    try:
+        sizes = (operator.index(shape),) if not isinstance(shape, Sequence) else tuple(map(operator.index, shape))
+    except TypeError:
+        raise TypeError(f"{name}={shape!r} must be an int or a sequence of ints") from None
+    if any(n < 0 for n in sizes):
+        raise ValueError(f"{name}={sizes} must not have negative sizes")
+    return sizes
+
+
+def normalize_axis(axis: int, ndim: int) -> int:
+    """`axis` counted from the front. Raises ValueError where an array of `ndim` axes has no such axis."""
+    try:
+        index = operator.index(axis)
+    except TypeError:
+        raise TypeError(f"axis={axis!r} must be an int") from None
+    if not -ndim <= index < ndim:
+        raise ValueError(f"axis={index} is out of range for an array of {ndim} dimensions")
+    return index % ndim
+
+
+def normalize_axes(axes: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+    """`axes` sorted and counted from the front; None means all. Raises ValueError for a repeated axis."""
+    if axes is None:
+        return tuple(range(ndim))
+    given = tuple(axes) if isinstance(axes, Sequence) else (axes,)
+    found = sorted(normalize_axis(a, ndim) for a in given)
+    if len(set(found)) != len(found):
+        raise ValueError(f"axis={given} names an axis twice")
+    return tuple(found)
+
+
+def infer_shape(shape: Sequence[int], size: int) -> Shape:
+    """`shape` with a single -1 replaced so that it holds `size` elements. Raises ValueError if it cannot."""
+    sizes = tuple(map(operator.index, shape))
+    known = prod(n for n in sizes if n != -1)
+    holes = sizes.count(-1)
+    sensible = min(sizes, default=0) >= -1
+    if sensible and holes == 1 and known > 0 and size % known == 0:
+        return tuple(size // known if n == -1 else n for n in sizes)
+    if sensible and holes == 0 and known == size:
+        return sizes
+    raise ValueError(f"an array of {size} elements cannot be reshaped to {sizes}")
+
+
+def _expand_ellipsis(index: tuple[Any, ...], ndim: int) -> list[Any]:
+    """`index` with its ellipsis written out and full slices added, so that it names every axis."""
+    if sum(i is Ellipsis for i in index) > 1:
+        raise IndexError("an index can have only a single ellipsis (...)")
+    named = sum(i is not None and i is not Ellipsis for i in index)
+    if named > ndim:
+        raise IndexError(f"too many indices: the array has {ndim} dimensions, {named} were indexed")
+    filler = [slice(None)] * (ndim - named)
+    if Ellipsis not in [i if i is Ellipsis else 0 for i in index]:
+        return [*index, *filler]
+    at = next(k for k, i in enumerate(index) if i is Ellipsis)
+    return [*index[:at], *filler, *index[at + 1 :]]
+
+
+def index_view(index: Any, view: Geometry) -> Geometry:
+    """The view that basic indexing (ints, slices, None, ...) selects.
+
+    Raises IndexError for an integer outside its axis, TypeError for what is no basic index.
+    """
+    items = _expand_ellipsis(index if isinstance(index, tuple) else (index,), len(view.shape))
+    shape: list[int] = []
+    strides: list[int] = []
+    offset, axis = view.offset, 0
+    for item in items:
+        if item is None:
+            shape.append(1)
+            strides.append(0)
+            continue
+        extent, stride = view.shape[axis], view.strides[axis]
+        if isinstance(item, slice):
+            start, stop, step = item.indices(extent)
+            length = len(range(start, stop, step))
+            offset += start * stride if length else 0
+            shape.append(length)
+            strides.append(step * stride)
+        else:
+            offset += _checked_index(item, extent, axis) * stride
+        axis += 1
+    return Geometry(tuple(shape), tuple(strides), offset)
+
+
+def _checked_index(item: Any, extent: int, axis: int) -> int:
+    try:
+        position = operator.index(item)
+    except TypeError:
+        raise TypeError(f"index {item!r} is not an int, a slice, None or an ellipsis") from None
+    if isinstance(item, bool):
+        raise TypeError(f"index {item!r} is a bool; boolean masks are not supported")
+    if not -extent <= position < extent:
+        raise IndexError(f"index {position} is out of bounds for axis {axis} with size {extent}")
+    return position % extent
