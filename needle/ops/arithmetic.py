@@ -1,0 +1,216 @@
+"""Arithmetic, rounding, minimum and maximum."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from needle.ops.base import SCALARS, elementwise, operator
+from needle.ops.comparison import equal, where
+
+if TYPE_CHECKING:
+    from needle.tensor import Tensor
+
+NUMBERS = "iuf"
+
+
+@elementwise(cl="x + y", reference=np.add, kinds=NUMBERS, gradient=(lambda g, z, x, y: g, lambda g, z, x, y: g))
+def add(x: Tensor, y: Tensor | float) -> Tensor:
+    """The sum x + y."""
+
+
+@elementwise(cl="x - y", reference=np.subtract, kinds=NUMBERS, gradient=(lambda g, z, x, y: g, lambda g, z, x, y: -g))
+def subtract(x: Tensor, y: Tensor | float) -> Tensor:
+    """The difference x - y."""
+
+
+@elementwise(
+    cl="x * y",
+    reference=np.multiply,
+    kinds=NUMBERS,
+    gradient=(lambda g, z, x, y: g * y, lambda g, z, x, y: g * x),
+)
+def multiply(x: Tensor, y: Tensor | float) -> Tensor:
+    """The product x * y."""
+
+
+@elementwise(
+    cl="x / y",
+    reference=np.divide,
+    typing="float",
+    sample=((-3, 3), (0.5, 3)),
+    gradient=(lambda g, z, x, y: g / y, lambda g, z, x, y: -g * z / y),
+)
+def divide(x: Tensor, y: Tensor | float) -> Tensor:
+    """The quotient x / y, in floating point also for integers."""
+
+
+@elementwise(
+    cl={"f": "CAT(floor_divide_, T)(x, y)", "iu": "CAT(floor_divide_, T)(x, y)"},
+    reference=np.floor_divide,
+    kinds=NUMBERS,
+    sample=((-9, 9), (0.5, 3)),
+)
+def floor_divide(x: Tensor, y: Tensor | float) -> Tensor:
+    """The largest whole number not above x / y. An integer divided by zero gives 0, as in NumPy."""
+
+
+@elementwise(
+    cl="CAT(remainder_, T)(x, y)",
+    reference=np.remainder,
+    kinds=NUMBERS,
+    sample=((-9, 9), (0.5, 3)),
+    gradient=(lambda g, z, x, y: g, lambda g, z, x, y: g * ((z - x) / y).round()),
+)
+def remainder(x: Tensor, y: Tensor | float) -> Tensor:
+    """x - y * floor(x / y), with the sign of y. An integer modulo zero gives 0, as in NumPy."""
+
+
+@elementwise(
+    cl={"f": "pow(x, y)", "iu": "CAT(power_, T)(x, y)"},
+    reference=lambda x, y: _numpy_power(x, y),
+    kinds=NUMBERS,
+    sample=((0.3, 3), (-2, 3)),
+    gradient=(
+        lambda g, z, x, y: g * _power_slope(x, y),
+        # At x = 0 the limit of z log x is taken: 0 for y > 0.
+        lambda g, z, x, y: g * z * where(equal(z, 0), 1, x).log() if not isinstance(x, SCALARS) else g * z * _log(x),
+    ),
+)
+def power(x: Tensor, y: Tensor | float) -> Tensor:
+    """x raised to the power y. Integers wrap around and take no negative exponents (those give 0 or 1)."""
+
+
+def _numpy_power(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """np.power, but for integers with negative exponents: NumPy refuses them, here 1 / x is cut to an integer."""
+    if x.dtype.kind != "i" or not np.any(y < 0):
+        return np.power(x, y)
+    inverse = np.where(np.abs(x) == 1, np.power(x, y & 1), 0)
+    return np.where(y < 0, inverse, np.power(x, np.abs(y)))
+
+
+def _power_slope(x: Any, y: Any) -> Any:
+    """The derivative of x ** y by x, also where y is 0 and x is 0 as well: there it is 0."""
+    if isinstance(y, SCALARS):
+        return y * _power(x, y - 1) if y else 0
+    return where(equal(y, 0), 0, y * _power(x, y - 1))
+
+
+def _log(x: float) -> float:
+    return float(np.log(x)) if x > 0 else float("nan") if x < 0 else 0.0
+
+
+def _power(x: Any, y: Any) -> Any:
+    """x ** y, by multiplication for the exponents that people write most."""
+    if isinstance(y, SCALARS) and not isinstance(x, SCALARS):
+        if y == 2 and (isinstance(y, int) or x.dtype.kind == "f"):
+            return square(x)
+        if y == 1:
+            return positive(x) if isinstance(y, int) or x.dtype.kind == "f" else x * 1.0
+        if y == 0.5:
+            return x.sqrt()
+    return power(x, y)
+
+
+@operator("pow")
+def pow(x: Tensor, y: Tensor | float) -> Tensor:
+    """x ** y; squares, roots and first powers are done without `pow`."""
+    return _power(x, y)
+
+
+@elementwise(cl="x * x", reference=np.square, kinds=NUMBERS, gradient=lambda g, y, x: g * (2 * x))
+def square(x: Tensor) -> Tensor:
+    """x * x."""
+
+
+@elementwise(cl="-x", reference=np.negative, kinds=NUMBERS, gradient=lambda g, y, x: -g)
+def negative(x: Tensor) -> Tensor:
+    """-x; an unsigned integer wraps around."""
+
+
+@elementwise(cl="x", reference=lambda x: x, kinds=NUMBERS, gradient=lambda g, y, x: g)
+def positive(x: Tensor) -> Tensor:
+    """x itself, as a new tensor."""
+
+
+@elementwise(
+    cl={"f": "fabs(x)", "i": "(x < LIT(T, 0)) ? -x : x", "bu": "x"},
+    reference=np.abs,
+    gradient=lambda g, y, x: g * sign(x),
+)
+def abs(x: Tensor) -> Tensor:
+    """The absolute value; the most negative integer stays as it is, as in NumPy."""
+
+
+@elementwise(
+    cl={
+        "f": "(x > LIT(T, 0)) ? LIT(T, 1) : ((x < LIT(T, 0)) ? LIT(T, -1) : x)",
+        "i": "(x > LIT(T, 0)) ? LIT(T, 1) : ((x < LIT(T, 0)) ? LIT(T, -1) : LIT(T, 0))",
+        "u": "(x != LIT(T, 0)) ? LIT(T, 1) : LIT(T, 0)",
+    },
+    reference=np.sign,
+    kinds=NUMBERS,
+    gradient=lambda g, y, x: g * 0,
+)
+def sign(x: Tensor) -> Tensor:
+    """-1, 0 or 1 with the sign of x; NaN stays NaN."""
+
+
+@elementwise(cl={"f": "floor(x)", "iu": "x"}, reference=np.floor, kinds=NUMBERS, gradient=lambda g, y, x: g * 0)
+def floor(x: Tensor) -> Tensor:
+    """The largest whole number not above x."""
+
+
+@elementwise(cl={"f": "ceil(x)", "iu": "x"}, reference=np.ceil, kinds=NUMBERS, gradient=lambda g, y, x: g * 0)
+def ceil(x: Tensor) -> Tensor:
+    """The smallest whole number not below x."""
+
+
+@elementwise(cl={"f": "trunc(x)", "iu": "x"}, reference=np.trunc, kinds=NUMBERS, gradient=lambda g, y, x: g * 0)
+def trunc(x: Tensor) -> Tensor:
+    """x without its fraction."""
+
+
+@elementwise(cl={"f": "rint(x)", "iu": "x"}, reference=np.round, kinds=NUMBERS, gradient=lambda g, y, x: g * 0)
+def round(x: Tensor) -> Tensor:
+    """The nearest whole number, halves to the even one (IEEE 754, NumPy, PyTorch)."""
+
+
+def _share(g: Any, z: Any, mine: Any, other: Any) -> Any:
+    """The gradient of a minimum or maximum: to the operand it took, in halves where they are equal."""
+    taken = equal(z, mine).astype(z.dtype) - 0.5 * equal(mine, other).astype(z.dtype)
+    return g * taken
+
+
+@elementwise(
+    cl="((x > y) | (x != x)) ? x : y",
+    reference=np.maximum,
+    kinds="biuf",
+    gradient=(lambda g, z, x, y: _share(g, z, x, y), lambda g, z, x, y: _share(g, z, y, x)),
+)
+def maximum(x: Tensor, y: Tensor | float) -> Tensor:
+    """The larger of x and y; NaN if either is NaN. Equal operands share the gradient, as in PyTorch."""
+
+
+@elementwise(
+    cl="((x < y) | (x != x)) ? x : y",
+    reference=np.minimum,
+    kinds="biuf",
+    gradient=(lambda g, z, x, y: _share(g, z, x, y), lambda g, z, x, y: _share(g, z, y, x)),
+)
+def minimum(x: Tensor, y: Tensor | float) -> Tensor:
+    """The smaller of x and y; NaN if either is NaN. Equal operands share the gradient, as in PyTorch."""
+
+
+def clip(x: Tensor, min: Tensor | float | None = None, max: Tensor | float | None = None) -> Tensor:
+    """x limited to [min, max], either of which may be None; NaN stays NaN.
+
+    The gradient is that of x inside the limits and on them, and zero outside, as in PyTorch.
+    """
+    result = x
+    if min is not None:
+        result = where(result < min, min, result)
+    if max is not None:
+        result = where(result > max, max, result)
+    return result

@@ -1,0 +1,146 @@
+"""How an operation is declared, and the registry that the declarations fill.
+
+    @elementwise(cl="tanh(x)", reference=np.tanh, sample=(-3, 3),
+                 gradient=lambda g, y, x: g * (1 - y * y))
+    def tanh(x: Tensor) -> Tensor:
+        \"\"\"Hyperbolic tangent, element by element.\"\"\"
+
+That is all of an elementwise operation: its kernels, its tests (forward on every device, gradient against
+finite differences) and its line in the table of operations come from the declaration.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import numpy as np
+
+from needle.array import NDArray, evaluation
+from needle.array.operators import TABLE
+from needle.autograd import Op, Value, apply
+from needle.backend.records import Elementwise, Reference, Typing
+
+if TYPE_CHECKING:
+    from needle.tensor import Tensor
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+Gradient = Callable[..., Any]
+Range = tuple[float, float]
+
+SCALARS = (bool, int, float)
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What the registry knows of an elementwise operation."""
+
+    name: str
+    function: Callable[..., Any]
+    record: Elementwise
+    differentiable: bool
+    sample: tuple[Range, ...]  # for each operand, the range in which the tests draw it
+    doc: str
+
+
+#: Every elementwise operation by name, in the order of declaration.
+registry: dict[str, Declaration] = {}
+
+
+class ElementwiseOp(Op):
+    """A declared elementwise operation as a node of the graph."""
+
+    def __init__(self, record: Elementwise, gradients: Sequence[Gradient]) -> None:
+        self.record = record
+        self.name = record.name
+        self.gradients = gradients
+
+    def __call__(self, *args: Any) -> Any:
+        if len(args) != self.record.arity:
+            raise TypeError(f"{self.name} takes {self.record.arity} operands, {len(args)} were given")
+        for arg in args:
+            if not isinstance(arg, (Value, NDArray, float, int)):
+                return apply(self, as_operands(self.name, args))
+        return apply(self, args)
+
+    def compute(self, *arrays: Any) -> NDArray:
+        return evaluation.elementwise(self.record, arrays)
+
+    def vjp(self, index: int, grad: Any, output: Any, *args: Any) -> Any:
+        if not self.gradients:
+            raise NotImplementedError(f"{self.name} has no gradient")
+        return self.gradients[index](grad, output, *args)
+
+
+def as_operands(name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """`args` with NumPy arrays brought to the device of the others. Raises TypeError for other things."""
+    device = next((a.device for a in args if isinstance(a, (Value, NDArray))), None)  # type: ignore[union-attr]
+    converted: list[Any] = []
+    for arg in args:
+        if isinstance(arg, np.ndarray) and device is not None:
+            converted.append(NDArray.from_numpy(arg, device))
+        elif isinstance(arg, np.generic) and device is not None:
+            converted.append(arg.item())
+        elif isinstance(arg, (Value, NDArray, *SCALARS)) and device is not None:
+            converted.append(arg)
+        else:
+            raise TypeError(f"{name}: operand {arg!r} of type {type(arg).__name__} is not a tensor or a number")
+    return tuple(converted)
+
+
+def elementwise(
+    *,
+    cl: str | Mapping[str, str],
+    reference: Reference,
+    gradient: Gradient | tuple[Gradient, ...] | None = None,
+    sample: Range | tuple[Range, ...] = (-3, 3),
+    typing: Typing = "same",
+    kinds: str = "biuf",
+) -> Callable[[F], F]:
+    """Declare the decorated function, whose body is only its docstring, as an elementwise operation.
+
+    `cl`, `typing` and `kinds` are those of `Elementwise`. `gradient(g, y, *operands)` gives the gradient
+    with respect to the operand from that of the result, `g`, and the result, `y`; with several operands
+    there is one for each. `sample` is the range, or the ranges, in which tests draw the operands.
+    """
+
+    def declare(function: F) -> F:
+        name = function.__name__
+        signature = inspect.signature(function)
+        arity = len(signature.parameters)
+        record = Elementwise(name, cl, reference, arity, typing, kinds)
+        gradients = gradient if isinstance(gradient, tuple) else () if gradient is None else (gradient,)
+        op = ElementwiseOp(record, gradients)
+
+        @functools.wraps(function)
+        def public(*args: Any, **kwargs: Any) -> Any:
+            return op(*(signature.bind(*args, **kwargs).args if kwargs else args))
+
+        ranges = sample if isinstance(sample[0], tuple) else (sample,) * arity
+        doc = inspect.getdoc(function) or ""
+        registry[name] = Declaration(name, public, record, bool(gradients), ranges, doc)
+        TABLE[name] = public
+        return public  # type: ignore[return-value]
+
+    return declare
+
+
+def operator(name: str) -> Callable[[F], F]:
+    """Make the decorated function what the operator or method called `name` does."""
+
+    def install(function: F) -> F:
+        TABLE[name] = function
+        return function
+
+    return install
+
+
+def data_of(x: Tensor | NDArray) -> NDArray:
+    """The array of a tensor, or the array itself."""
+    return x.cached_data if isinstance(x, Value) else x

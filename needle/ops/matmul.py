@@ -1,0 +1,67 @@
+"""The matrix product."""
+
+from __future__ import annotations
+
+from math import prod as product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from needle.array import NDArray
+from needle.autograd import Op
+from needle.backend.records import Primitive
+from needle.dtypes import DType, Shape, promote
+from needle.ops.base import as_operands, operator
+from needle.ops.shape import astype, reshape, transpose
+from needle.strides import broadcast_shapes
+
+if TYPE_CHECKING:
+    from needle.tensor import Tensor
+
+
+def _signature(a: Any, b: Any) -> tuple[tuple[Shape, DType], ...]:
+    batch = broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    return (((*batch, a.shape[-2], b.shape[-1]), a.dtype),)
+
+
+MATMUL = Primitive("matmul", np.matmul, _signature)
+
+
+class MatMul(Op):
+    """The product of stacks of matrices of one dtype; stacks broadcast."""
+
+    name = "matmul"
+
+    def compute(self, a: NDArray, b: NDArray) -> NDArray:
+        return a.run(MATMUL, b)
+
+    def vjp(self, index: int, grad: Any, output: Any, a: Any, b: Any) -> Any:
+        return matmul(grad, transpose(b)) if index == 0 else matmul(transpose(a), grad)
+
+
+_matmul = MatMul()
+
+
+@operator("matmul")
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """The matrix product of `a` (..., M, K) and `b` (..., K, N), as NumPy's `matmul`.
+
+    Leading axes broadcast; a vector counts as one row on the left, as one column on the right, and its
+    axis leaves the result. Integer products wrap around. Raises ValueError for scalars and for shapes that
+    do not fit.
+    """
+    a, b = as_operands("matmul", (a, b))
+    if isinstance(a, (bool, int, float)) or isinstance(b, (bool, int, float)) or not a.ndim or not b.ndim:
+        raise ValueError("matmul needs operands of at least one dimension; use * to scale")
+    if a.shape[-1] != b.shape[max(b.ndim - 2, 0)]:
+        raise ValueError(f"matmul: shapes {a.shape} and {b.shape} do not fit: {a.shape[-1]} columns against "
+                         f"{b.shape[max(b.ndim - 2, 0)]} rows")  # fmt: skip
+    dtype = promote(a.dtype, b.dtype)
+    a, b = astype(a, dtype), astype(b, dtype)
+    if b.ndim == 1:
+        return reshape(matmul(a, reshape(b, (-1, 1))), a.shape[:-1])
+    if a.ndim == 1:
+        return reshape(matmul(reshape(a, (1, -1)), b), (*b.shape[:-2], b.shape[-1]))
+    if a.ndim > 2 and b.ndim == 2:  # one tall product: its gradients need no sum over the stack
+        return reshape(_matmul(reshape(a, (product(a.shape[:-1]), a.shape[-1])), b), (*a.shape[:-1], b.shape[-1]))
+    return _matmul(a, b)

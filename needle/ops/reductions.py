@@ -1,0 +1,232 @@
+"""Reductions over any set of axes: sum, prod, max, min, mean, var, std, any, all, argmax, argmin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod as product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from needle.array import NDArray
+from needle.array.evaluation import reduce, register_reduction
+from needle.array.views import normalize_axes, normalize_axis
+from needle.autograd import Op
+from needle.backend.records import Reduction
+from needle.dtypes import DType, accumulator_for, bool_, float_for, int64
+from needle.ops.base import operator
+from needle.ops.comparison import equal, where
+from needle.ops.shape import astype
+
+if TYPE_CHECKING:
+    from needle.tensor import Tensor
+
+Axes = int | Sequence[int] | None
+
+
+def _same(dtype: DType) -> DType:
+    return dtype
+
+
+SUM = register_reduction(
+    Reduction("sum", "b + a", "0", np.sum, accumulator_for, compensated=True),
+)
+PROD = register_reduction(Reduction("prod", "b * a", "1", np.prod, accumulator_for))
+MEAN = register_reduction(Reduction("mean", "b + a", "0", np.mean, _same, "r / n", compensated=True, kinds="f"))
+MAX = register_reduction(Reduction("max", "((a > b) | (a != a)) ? a : b", "LOWEST(T)", np.max, _same))
+MIN = register_reduction(Reduction("min", "((a < b) | (a != a)) ? a : b", "HIGHEST(T)", np.min, _same))
+ANY = register_reduction(Reduction("any", "b | a", "0", np.any, lambda _: bool_, kinds="b"))
+ALL = register_reduction(Reduction("all", "b & a", "1", np.all, lambda _: bool_, kinds="b"))
+ARGMAX = register_reduction(
+    Reduction("argmax", "(a > b) | ((a != a) & (b == b))", "LOWEST(T)", np.argmax, lambda _: int64, index=True)
+)
+ARGMIN = register_reduction(
+    Reduction("argmin", "(a < b) | ((a != a) & (b == b))", "HIGHEST(T)", np.argmin, lambda _: int64, index=True)
+)
+
+
+class Fold(Op):
+    """A reduction of one argument over given axes: the common part of the operations below."""
+
+    record: Reduction
+
+    def __init__(self, axes: tuple[int, ...], keepdims: bool) -> None:
+        self.axes = axes
+        self.keepdims = keepdims
+
+    def compute(self, x: NDArray) -> NDArray:
+        return reduce(self.record, x, self.axes, self.keepdims)
+
+    def kept(self, y: Any, x: Any) -> Any:
+        """`y`, of the result's shape, with size-1 axes where `x` was folded."""
+        return y.reshape(tuple(1 if a in self.axes else n for a, n in enumerate(x.shape)))
+
+    def spread(self, y: Any, x: Any) -> Any:
+        """`y`, of the result's shape, repeated to the shape of `x`."""
+        return self.kept(y, x).broadcast_to(x.shape)
+
+    def __repr__(self) -> str:
+        return f"{self.name}(axis={self.axes})"
+
+
+class Sum(Fold):
+    name = "sum"
+    record = SUM
+
+    def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
+        return self.spread(grad, x)
+
+
+class Mean(Fold):
+    name = "mean"
+    record = MEAN
+
+    def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
+        count = product(x.shape[a] for a in self.axes)
+        return self.spread(grad * (1 / (count or 1)), x)
+
+
+class Prod(Fold):
+    name = "prod"
+    record = PROD
+
+    def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
+        # The product of the other elements, right also where some are zero.
+        zeros = equal(x, 0)
+        nonzero = where(zeros, 1, x)
+        count = sum(astype(zeros, x.dtype), self.axes, keepdims=True)
+        others = prod(nonzero, self.axes, keepdims=True)
+        factor = where(zeros, where(count == 1, others, 0), where(count == 0, others, 0) / nonzero)
+        return self.kept(grad, x) * factor
+
+
+class Extremum(Fold):
+    """max and min: elements that are equal to the result share its gradient evenly, as in torch.amax."""
+
+    def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
+        chosen = astype(equal(x, self.kept(output, x)), x.dtype)
+        return self.kept(grad, x) * (chosen / sum(chosen, self.axes, keepdims=True))
+
+
+class Max(Extremum):
+    name = "max"
+    record = MAX
+
+
+class Min(Extremum):
+    name = "min"
+    record = MIN
+
+
+class Plain(Fold):
+    """A reduction without a gradient."""
+
+    def __init__(self, record: Reduction, axes: tuple[int, ...], keepdims: bool) -> None:
+        super().__init__(axes, keepdims)
+        self.record = record
+        self.name = record.name
+
+
+@operator("sum")
+def sum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """The sum over `axis` (an int, several, or None for all). Integers and bools are summed in 64 bits.
+
+    Floats are summed block-wise, with an error that grows like NumPy's pairwise summation.
+    Raises ValueError for an axis that does not exist or is named twice; so do all reductions here.
+    """
+    return Sum(normalize_axes(axis, x.ndim), keepdims)(x)
+
+
+@operator("prod")
+def prod(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """The product over `axis`. Integers and bools are multiplied in 64 bits."""
+    return Prod(normalize_axes(axis, x.ndim), keepdims)(x)
+
+
+@operator("mean")
+def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """The arithmetic mean over `axis`; NaN of no elements. Integers become the default float first."""
+    return Mean(normalize_axes(axis, x.ndim), keepdims)(astype(x, float_for(x.dtype)))
+
+
+@operator("var")
+def var(x: Tensor, axis: Axes = None, keepdims: bool = False, correction: float = 0) -> Tensor:
+    """The variance over `axis`: squared deviations from the mean, summed and divided by n - correction.
+
+    Computed in two passes, so that a large mean costs no accuracy.
+    """
+    axes = normalize_axes(axis, x.ndim)
+    deviation = astype(x, float_for(x.dtype)) - mean(x, axes, keepdims=True)
+    squares = deviation * deviation
+    if correction == 0:
+        return mean(squares, axes, keepdims)
+    count = product(x.shape[a] for a in axes)
+    divisor = count - correction
+    return sum(squares, axes, keepdims) / (divisor if divisor > 0 else 0.0)
+
+
+@operator("std")
+def std(x: Tensor, axis: Axes = None, keepdims: bool = False, correction: float = 0) -> Tensor:
+    """The standard deviation over `axis`, the square root of `var`."""
+    return var(x, axis, keepdims, correction).sqrt()
+
+
+def _check_not_empty(what: str, x: Tensor, axes: tuple[int, ...]) -> None:
+    if 0 in [x.shape[a] for a in axes]:
+        raise ValueError(f"{what} over no elements: axis {axes} of shape {x.shape} is empty")
+
+
+@operator("max")
+def max(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """The largest element over `axis`; NaN if there is a NaN. Raises ValueError over an empty axis."""
+    axes = normalize_axes(axis, x.ndim)
+    _check_not_empty("max", x, axes)
+    return Max(axes, keepdims)(x)
+
+
+@operator("min")
+def min(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """The smallest element over `axis`; NaN if there is a NaN. Raises ValueError over an empty axis."""
+    axes = normalize_axes(axis, x.ndim)
+    _check_not_empty("min", x, axes)
+    return Min(axes, keepdims)(x)
+
+
+@operator("any")
+def any(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """Whether any element over `axis` is true (not zero)."""
+    return Plain(ANY, normalize_axes(axis, x.ndim), keepdims)(astype(x, bool_))
+
+
+@operator("all")
+def all(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """Whether all elements over `axis` are true (not zero)."""
+    return Plain(ALL, normalize_axes(axis, x.ndim), keepdims)(astype(x, bool_))
+
+
+def _arg(record: Reduction, x: Tensor, axis: int | None, keepdims: bool) -> Tensor:
+    if axis is None:
+        _check_not_empty(record.name, x, tuple(range(x.ndim)))
+        found = Plain(record, (0,), False)(x.reshape((-1,)))
+        return found.reshape((1,) * x.ndim) if keepdims else found
+    axes = (normalize_axis(axis, x.ndim),)
+    _check_not_empty(record.name, x, axes)
+    return Plain(record, axes, keepdims)(x)
+
+
+@operator("argmax")
+def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """The int64 position of the first largest element along `axis`, or in the flattened tensor.
+
+    A NaN counts as largest, as in NumPy. Raises ValueError over an empty axis.
+    """
+    return _arg(ARGMAX, x, axis, keepdims)
+
+
+@operator("argmin")
+def argmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """The int64 position of the first smallest element along `axis`, or in the flattened tensor.
+
+    A NaN counts as smallest, as in NumPy. Raises ValueError over an empty axis.
+    """
+    return _arg(ARGMIN, x, axis, keepdims)

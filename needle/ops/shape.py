@@ -1,0 +1,282 @@
+"""Operations that move or select elements without computing: views, casts, joining and slicing."""
+
+from __future__ import annotations
+
+import operator as python_operator
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from needle.array import NDArray, evaluation
+from needle.array.views import as_shape, infer_shape, normalize_axes, normalize_axis
+from needle.autograd import Op
+from needle.dtypes import DTypeLike, Shape, as_dtype, promote
+from needle.ops.base import data_of
+from needle.strides import broadcast_shapes
+
+if TYPE_CHECKING:
+    from needle.tensor import Tensor
+
+
+class Cast(Op):
+    name = "astype"
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = dtype
+
+    def compute(self, x: NDArray) -> NDArray:
+        return evaluation.cast(x, self.dtype)
+
+    def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
+        return grad  # cast back to the input's dtype by the engine
+
+
+class Reshape(Op):
+    name = "reshape"
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+
+    def compute(self, x: NDArray) -> NDArray:
+        return x.reshape(self.shape)
+
+    def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
+        return grad.reshape(x.shape)
+
+
+class Permute(Op):
+    name = "permute_dims"
+
+    def __init__(self, axes: tuple[int, ...]) -> None:
+        self.axes = axes
+
+    def compute(self, x: NDArray) -> NDArray:
+        return x.permute(self.axes)
+
+    def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
+        return grad.permute(sorted(range(len(self.axes)), key=self.axes.__getitem__))
+
+
+class BroadcastTo(Op):
+    name = "broadcast_to"
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+
+    def compute(self, x: NDArray) -> NDArray:
+        return x.broadcast_to(self.shape)
+
+    def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
+        return grad  # summed back by the engine
+
+
+class Flip(Op):
+    name = "flip"
+
+    def __init__(self, axes: tuple[int, ...]) -> None:
+        self.axes = axes
+
+    def compute(self, x: NDArray) -> NDArray:
+        return x.flip(self.axes)
+
+    def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
+        return grad.flip(self.axes)
+
+
+class Slice(Op):
+    """The view that a basic index selects."""
+
+    name = "getitem"
+
+    def __init__(self, index: Any) -> None:
+        self.index = index
+
+    def compute(self, x: NDArray) -> NDArray:
+        return x[self.index]
+
+    def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
+        return Place(self.index, x.shape)(grad)
+
+
+class Place(Op):
+    """Zeros of `shape` with the argument written at a basic index: what undoes `Slice`."""
+
+    name = "place"
+
+    def __init__(self, index: Any, shape: Shape) -> None:
+        self.index = index
+        self.shape = shape
+
+    def compute(self, x: NDArray) -> NDArray:
+        result = evaluation.full(self.shape, 0, x.dtype, x.device)
+        result[self.index] = x
+        return result
+
+    def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
+        return grad[self.index]
+
+
+class Concatenate(Op):
+    name = "concat"
+
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def compute(self, *arrays: NDArray) -> NDArray:
+        total = sum(a.shape[self.axis] for a in arrays)
+        shape = tuple(total if a == self.axis else n for a, n in enumerate(arrays[0].shape))
+        result = NDArray.empty(shape, arrays[0].dtype, evaluation.common_device(self.name, arrays))
+        for array, span in zip(arrays, self._spans(arrays), strict=True):
+            result[span] = array
+        return result
+
+    def _spans(self, arrays: Sequence[Any]) -> list[tuple[slice, ...]]:
+        """Where along the axis each of `arrays` lies in the result."""
+        spans, start = [], 0
+        for array in arrays:
+            stop = start + array.shape[self.axis]
+            spans.append((*(slice(None),) * self.axis, slice(start, stop)))
+            start = stop
+        return spans
+
+    def vjp(self, index: int, grad: Any, output: Any, *arrays: Any) -> Any:
+        return grad[self._spans(arrays)[index]]
+
+
+def astype(x: Tensor, dtype: DTypeLike) -> Tensor:
+    """x converted to `dtype`; x itself if it has it. Floats are cut towards zero on the way to integers."""
+    wanted = as_dtype(dtype)
+    return x if x.dtype == wanted else Cast(wanted)(x)
+
+
+def reshape(x: Tensor, shape: Sequence[int] | int) -> Tensor:
+    """The elements of x in C order under `shape`, in which one -1 is inferred; a view where possible.
+
+    Raises ValueError where the number of elements does not fit.
+    """
+    wanted = (shape,) if isinstance(shape, int) else shape
+    target = infer_shape(wanted, data_of(x).size)
+    return x if target == x.shape else Reshape(target)(x)
+
+
+def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """x with the axes from `start_dim` to `end_dim` (inclusive) joined into one."""
+    if x.ndim == 0:
+        return reshape(x, (1,))
+    first, last = normalize_axis(start_dim, x.ndim), normalize_axis(end_dim, x.ndim)
+    if first > last:
+        raise ValueError(f"start_dim={start_dim} comes after end_dim={end_dim}")
+    joined = 1
+    for n in x.shape[first : last + 1]:
+        joined *= n
+    return reshape(x, (*x.shape[:first], joined, *x.shape[last + 1 :]))
+
+
+def permute_dims(x: Tensor, axes: Sequence[int]) -> Tensor:
+    """A view of x with its axes in the order `axes`. Raises ValueError unless that is a permutation."""
+    order = tuple(normalize_axis(a, x.ndim) for a in axes)
+    if sorted(order) != list(range(x.ndim)):
+        raise ValueError(f"axes={tuple(axes)} is not a permutation of the {x.ndim} axes")
+    return Permute(order)(x)
+
+
+def transpose(x: Tensor, axes: tuple[int, int] | None = None) -> Tensor:
+    """A view of x with two axes exchanged, by default the last two (the course's `transpose`)."""
+    first, second = (-2, -1) if axes is None else axes
+    order = list(range(x.ndim))
+    i, j = normalize_axis(first, x.ndim), normalize_axis(second, x.ndim)
+    order[i], order[j] = order[j], order[i]
+    return permute_dims(x, order)
+
+
+def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
+    """A view of x repeated to `shape`. Raises ValueError where x does not broadcast to it."""
+    target = as_shape(shape)
+    return x if target == x.shape else BroadcastTo(target)(x)
+
+
+def broadcast_arrays(*arrays: Tensor) -> list[Tensor]:
+    """Views of `arrays` in their common broadcast shape."""
+    shape = broadcast_shapes(*(a.shape for a in arrays))
+    return [broadcast_to(a, shape) for a in arrays]
+
+
+def flip(x: Tensor, axis: int | Sequence[int] | None = None) -> Tensor:
+    """A view that reads x backwards along `axis` (all axes by default)."""
+    return Flip(normalize_axes(axis, x.ndim))(x)
+
+
+def expand_dims(x: Tensor, axis: int = 0) -> Tensor:
+    """A view of x with a new axis of size 1 at position `axis` of the result."""
+    position = normalize_axis(axis, x.ndim + 1)
+    return reshape(x, (*x.shape[:position], 1, *x.shape[position:]))
+
+
+def squeeze(x: Tensor, axis: int | Sequence[int] | None = None) -> Tensor:
+    """A view of x without the given axes, which must have size 1; by default without all of that size."""
+    axes = [a for a, n in enumerate(x.shape) if n == 1] if axis is None else normalize_axes(axis, x.ndim)
+    for a in axes:
+        if x.shape[a] != 1:
+            raise ValueError(f"axis={a} of shape {x.shape} cannot be squeezed: its size is {x.shape[a]}, not 1")
+    return reshape(x, tuple(n for a, n in enumerate(x.shape) if a not in axes))
+
+
+def getitem(x: Tensor, index: Any) -> Tensor:
+    """x[index] for a basic index: ints, slices with any step, None and an ellipsis."""
+    return Slice(index)(x)
+
+
+def _common_dtype(tensors: Sequence[Tensor]) -> list[Tensor]:
+    dtype = tensors[0].dtype
+    for tensor in tensors[1:]:
+        dtype = promote(dtype, tensor.dtype)
+    return [astype(t, dtype) for t in tensors]
+
+
+def concat(tensors: Sequence[Tensor], axis: int | None = 0) -> Tensor:
+    """The tensors joined along an existing axis, or flattened and joined if `axis` is None.
+
+    Raises ValueError for no tensors or for shapes that differ elsewhere.
+    """
+    tensors = list(tensors)
+    if not tensors:
+        raise ValueError("concat needs at least one tensor")
+    if axis is None:
+        tensors, axis = [flatten(t) for t in tensors], 0
+    place = normalize_axis(axis, tensors[0].ndim)
+    first = tensors[0].shape
+    for position, tensor in enumerate(tensors):
+        shape = tensor.shape
+        if len(shape) != len(first) or any(
+            n != m for a, (n, m) in enumerate(zip(shape, first, strict=True)) if a != place
+        ):
+            raise ValueError(f"concat along axis {place}: shape {shape} of tensor {position} does not fit {first}")
+    return Concatenate(place)(*_common_dtype(tensors))
+
+
+def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
+    """Tensors of one shape joined along a new axis. Raises ValueError if shapes differ."""
+    tensors = list(tensors)
+    for tensor in tensors[1:]:
+        if tensor.shape != tensors[0].shape:
+            raise ValueError(f"stack needs equal shapes; got {tensors[0].shape} and {tensor.shape}")
+    return concat([expand_dims(t, axis) for t in tensors], axis)
+
+
+def split(x: Tensor, sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
+    """Views of x along `axis`: `sections` equal ones, or cut at the given positions (NumPy's `split`).
+
+    Raises ValueError where an equal division is not possible.
+    """
+    place = normalize_axis(axis, x.ndim)
+    extent = x.shape[place]
+    if isinstance(sections, int):
+        if sections < 1 or extent % sections:
+            raise ValueError(f"sections={sections} does not divide axis {place} of size {extent}")
+        step = extent // sections
+        cuts = [step * i for i in range(1, sections)]
+    else:
+        cuts = [python_operator.index(c) for c in sections]
+    bounds = [0, *cuts, extent]
+    lead = (slice(None),) * place
+    return [getitem(x, (*lead, slice(a, b))) for a, b in pairwise(bounds)]

@@ -1,0 +1,143 @@
+"""Softmax, its logarithm, and the log-sum-exp that both rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from needle.array import NDArray
+from needle.array.views import normalize_axes, normalize_axis
+from needle.autograd import Op
+from needle.backend.records import Primitive
+from needle.dtypes import DType, Shape, float16, float32, float_for
+from needle.ops.base import operator
+from needle.ops.exponential import exp
+from needle.ops.shape import astype, permute_dims, reshape
+
+if TYPE_CHECKING:
+    from needle.tensor import Tensor
+
+Signature = tuple[tuple[Shape, DType], ...]
+
+
+def _same(x: Any, *, axis: int) -> Signature:
+    return ((x.shape, x.dtype),)
+
+
+def _without_axis(x: Any, *, axis: int) -> Signature:
+    return (((*x.shape[:axis], *x.shape[axis + 1 :]), x.dtype),)
+
+
+def _parts(x: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """x in the dtype computed in, and its largest element along the axis."""
+    wide = x.astype(float32) if x.dtype == float16 else x
+    return wide, wide.max(axis=axis, keepdims=True, initial=-np.inf)
+
+
+def _softmax_reference(x: np.ndarray, *, axis: int) -> np.ndarray:
+    wide, largest = _parts(x, axis)
+    powers = np.exp(wide - largest)
+    return (powers / powers.sum(axis=axis, keepdims=True)).astype(x.dtype)
+
+
+def _log_softmax_reference(x: np.ndarray, *, axis: int) -> np.ndarray:
+    wide, largest = _parts(x, axis)
+    shifted = wide - largest
+    return (shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))).astype(x.dtype)
+
+
+def _logsumexp_reference(x: np.ndarray, *, axis: int) -> np.ndarray:
+    wide, largest = _parts(x, axis)
+    shift = np.where(np.isinf(largest), wide.dtype.type(0), largest)
+    total = np.log(np.exp(wide - shift).sum(axis=axis, keepdims=True)) + shift
+    return total.squeeze(axis).astype(x.dtype)
+
+
+SOFTMAX = Primitive("softmax", _softmax_reference, _same)
+LOG_SOFTMAX = Primitive("log_softmax", _log_softmax_reference, _same)
+LOGSUMEXP = Primitive("logsumexp", _logsumexp_reference, _without_axis)
+
+
+class _AlongAxis(Op):
+    """An operation along one axis, counted from the front."""
+
+    primitive: Primitive
+
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def compute(self, x: NDArray) -> NDArray:
+        return x.run(self.primitive, axis=self.axis)
+
+    def __repr__(self) -> str:
+        return f"{self.name}(axis={self.axis})"
+
+
+class Softmax(_AlongAxis):
+    name = "softmax"
+    primitive = SOFTMAX
+
+    def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
+        return output * (grad - (grad * output).sum(axis=self.axis, keepdims=True))
+
+
+class LogSoftmax(_AlongAxis):
+    name = "log_softmax"
+    primitive = LOG_SOFTMAX
+
+    def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
+        return grad - exp(output) * grad.sum(axis=self.axis, keepdims=True)
+
+
+class LogSumExp(_AlongAxis):
+    name = "logsumexp"
+    primitive = LOGSUMEXP
+
+    def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
+        kept = (*x.shape[: self.axis], 1, *x.shape[self.axis + 1 :])
+        return reshape(grad, kept) * exp(x - reshape(output, kept))
+
+
+@operator("softmax")
+def softmax(x: Tensor, axis: int = -1) -> Tensor:
+    """exp(x) / sum(exp(x)) along `axis`, computed so that no exponential overflows.
+
+    The result has the shape of x and its dtype, integers and bools becoming the default float. An element of
+    -infinity gets 0; where all are -infinity, or one is +infinity or NaN, the result is NaN, as in PyTorch.
+    Raises ValueError for an axis that x does not have.
+    """
+    return Softmax(normalize_axis(axis, x.ndim))(astype(x, float_for(x.dtype)))
+
+
+@operator("log_softmax")
+def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
+    """The logarithm of `softmax(x, axis)`, exact also where the softmax itself would round to 0.
+
+    Shape, dtype, NaN and errors are as for `softmax`; an element of -infinity stays -infinity.
+    """
+    return LogSoftmax(normalize_axis(axis, x.ndim))(astype(x, float_for(x.dtype)))
+
+
+@operator("logsumexp")
+def logsumexp(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """log(sum(exp(x))) over `axis` (an int, several, or None for all), without overflow.
+
+    -infinity over no elements or where all are -infinity, +infinity where one is. The dtype is that of x,
+    integers and bools becoming the default float. Raises ValueError for an axis that x does not have or that
+    is named twice.
+    """
+    axes = normalize_axes(axis, x.ndim)
+    x = astype(x, float_for(x.dtype))
+    if len(axes) == 1:
+        found = LogSumExp(axes[0])(x)
+    else:  # the axes as one, the last
+        others = tuple(a for a in range(x.ndim) if a not in axes)
+        rows = tuple(x.shape[a] for a in others)
+        last = permute_dims(x, (*others, *axes)) if axes != tuple(range(len(others), x.ndim)) else x
+        found = LogSumExp(len(rows))(reshape(last, (*rows, prod(x.shape[a] for a in axes))))
+    if keepdims:
+        return reshape(found, tuple(1 if a in axes else n for a, n in enumerate(x.shape)))
+    return found

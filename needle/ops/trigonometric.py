@@ -1,0 +1,105 @@
+"""Trigonometric and hyperbolic functions and their inverses. Angles are in radians."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from needle.ops.base import elementwise
+
+if TYPE_CHECKING:
+    from needle.tensor import Tensor
+
+
+@elementwise(cl="sin(x)", reference=np.sin, typing="float", gradient=lambda g, y, x: g * cos(x))
+def sin(x: Tensor) -> Tensor:
+    """Sine."""
+
+
+@elementwise(cl="cos(x)", reference=np.cos, typing="float", gradient=lambda g, y, x: -g * sin(x))
+def cos(x: Tensor) -> Tensor:
+    """Cosine."""
+
+
+@elementwise(
+    cl="tan(x)", reference=np.tan, typing="float", sample=(-1.2, 1.2), gradient=lambda g, y, x: g * (1 + y * y)
+)
+def tan(x: Tensor) -> Tensor:
+    """Tangent."""
+
+
+@elementwise(
+    cl="asin(x)",
+    reference=np.arcsin,
+    typing="float",
+    sample=(-0.9, 0.9),
+    gradient=lambda g, y, x: g / (1 - x * x).sqrt(),
+)
+def asin(x: Tensor) -> Tensor:
+    """Inverse sine, in [-pi/2, pi/2]; NaN outside [-1, 1]."""
+
+
+@elementwise(
+    cl="acos(x)",
+    reference=np.arccos,
+    typing="float",
+    sample=(-0.9, 0.9),
+    gradient=lambda g, y, x: -g / (1 - x * x).sqrt(),
+)
+def acos(x: Tensor) -> Tensor:
+    """Inverse cosine, in [0, pi]; NaN outside [-1, 1]."""
+
+
+@elementwise(cl="atan(x)", reference=np.arctan, typing="float", gradient=lambda g, y, x: g / (1 + x * x))
+def atan(x: Tensor) -> Tensor:
+    """Inverse tangent, in [-pi/2, pi/2]."""
+
+
+@elementwise(
+    cl="atan2(x, y)",
+    reference=np.arctan2,
+    typing="float",
+    sample=((0.5, 3), (0.5, 3)),
+    gradient=(lambda g, z, x, y: g * y / (x * x + y * y), lambda g, z, x, y: -g * x / (x * x + y * y)),
+)
+def atan2(x: Tensor, y: Tensor | float) -> Tensor:
+    """The angle of the point (y, x) against the first axis, in [-pi, pi]."""
+
+
+@elementwise(cl="sinh(x)", reference=np.sinh, typing="float", gradient=lambda g, y, x: g * cosh(x))
+def sinh(x: Tensor) -> Tensor:
+    """Hyperbolic sine."""
+
+
+@elementwise(cl="cosh(x)", reference=np.cosh, typing="float", gradient=lambda g, y, x: g * sinh(x))
+def cosh(x: Tensor) -> Tensor:
+    """Hyperbolic cosine."""
+
+
+@elementwise(cl="tanh(x)", reference=np.tanh, typing="float", gradient=lambda g, y, x: g * (1 - y * y))
+def tanh(x: Tensor) -> Tensor:
+    """Hyperbolic tangent."""
+
+
+@elementwise(cl="asinh(x)", reference=np.arcsinh, typing="float", gradient=lambda g, y, x: g / (x * x + 1).sqrt())
+def asinh(x: Tensor) -> Tensor:
+    """Inverse hyperbolic sine."""
+
+
+@elementwise(
+    cl="acosh(x)",
+    reference=np.arccosh,
+    typing="float",
+    sample=(1.2, 4),
+    gradient=lambda g, y, x: g / (x * x - 1).sqrt(),
+)
+def acosh(x: Tensor) -> Tensor:
+    """Inverse hyperbolic cosine; NaN below 1."""
+
+
+@elementwise(
+    cl="atanh(x)", reference=np.arctanh, typing="float", sample=(-0.9, 0.9), gradient=lambda g, y, x: g / (1 - x * x)
+)
+def atanh(x: Tensor) -> Tensor:
+    """Inverse hyperbolic tangent; NaN outside [-1, 1]."""
