@@ -1,0 +1,198 @@
+"""Initialisers: tensors of given, random or scaled random values.
+
+The first ones take the sizes of the axes as arguments, as in the course: `rand(3, 4)`. Random values come
+from the default generator (`needle.ops.random.manual_seed`) and are the same on every device for a seed.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from needle import ops
+from needle.autograd import make_value
+from needle.dtypes import DTypeLike, Scalar, Shape, is_float
+from needle.ops import creation, random
+from needle.ops.creation import DeviceLike
+from needle.tensor import Tensor
+
+
+def _tensor(array: Any, requires_grad: bool) -> Tensor:
+    if requires_grad and not is_float(array.dtype):
+        raise TypeError(f"requires_grad=True needs a floating dtype; this tensor has {array.dtype}")
+    return make_value(array, requires_grad=requires_grad)  # type: ignore[return-value]
+
+
+# -- given values -----------------------------------------------------------------------------------
+
+
+def constant(
+    *shape: int, c: Scalar = 1.0, device: DeviceLike = None, dtype: DTypeLike = "float32", requires_grad: bool = False
+) -> Tensor:
+    """A tensor of `shape` filled with `c`."""
+    return _tensor(creation.full(shape, c, dtype, device), requires_grad)
+
+
+def ones(*shape: int, device: DeviceLike = None, dtype: DTypeLike = "float32", requires_grad: bool = False) -> Tensor:
+    """A tensor of ones."""
+    return constant(*shape, c=1, device=device, dtype=dtype, requires_grad=requires_grad)
+
+
+def zeros(*shape: int, device: DeviceLike = None, dtype: DTypeLike = "float32", requires_grad: bool = False) -> Tensor:
+    """A tensor of zeros."""
+    return constant(*shape, c=0, device=device, dtype=dtype, requires_grad=requires_grad)
+
+
+def ones_like(array: Tensor, *, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+    """Ones with the shape and dtype of `array`, by default on its device."""
+    place = array.device if device is None else device
+    return ones(*array.shape, device=place, dtype=array.dtype, requires_grad=requires_grad)
+
+
+def zeros_like(array: Tensor, *, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+    """Zeros with the shape and dtype of `array`, by default on its device."""
+    place = array.device if device is None else device
+    return zeros(*array.shape, device=place, dtype=array.dtype, requires_grad=requires_grad)
+
+
+def one_hot(
+    n: int, i: Any, device: DeviceLike = None, dtype: DTypeLike = "float32", requires_grad: bool = False
+) -> Tensor:
+    """For each integer of `i` a vector of `n` zeros with a one there, along a new last axis (the course's order).
+
+    `i` is a tensor, a NumPy array, an int or a nested list; a tensor stays on its device unless another is
+    given. Raises IndexError for a host-known integer outside [0, n), TypeError for other than integers.
+    """
+    indices = i
+    if isinstance(i, Tensor):
+        indices = (i if device is None else i.to(device)).cached_data
+    place = None if isinstance(i, Tensor) else creation.as_device(device)
+    return _tensor(ops.one_hot(indices, n, dtype, place), requires_grad)
+
+
+# -- random values ----------------------------------------------------------------------------------
+
+
+def rand(
+    *shape: int,
+    low: float = 0.0,
+    high: float = 1.0,
+    device: DeviceLike = None,
+    dtype: DTypeLike = "float32",
+    requires_grad: bool = False,
+) -> Tensor:
+    """Numbers from the uniform distribution over [low, high)."""
+    return _tensor(random.uniform(shape, low, high, dtype, creation.as_device(device)), requires_grad)
+
+
+def randn(
+    *shape: int,
+    mean: float = 0.0,
+    std: float = 1.0,
+    device: DeviceLike = None,
+    dtype: DTypeLike = "float32",
+    requires_grad: bool = False,
+) -> Tensor:
+    """Numbers from the normal distribution."""
+    return _tensor(random.normal(shape, mean, std, dtype, creation.as_device(device)), requires_grad)
+
+
+def randb(
+    *shape: int, p: float = 0.5, device: DeviceLike = None, dtype: DTypeLike = "bool", requires_grad: bool = False
+) -> Tensor:
+    """True (1) with probability `p`, else False (0)."""
+    return _tensor(random.bernoulli(shape, p, dtype, creation.as_device(device)), requires_grad)
+
+
+# -- scaled random values ---------------------------------------------------------------------------
+
+
+def calculate_gain(nonlinearity: str, negative_slope: float = 0.01) -> float:
+    """By how much to widen the initial weights of a layer that `nonlinearity` follows; PyTorch's values.
+
+    "linear", "sigmoid": 1. "tanh": 5/3. "relu": sqrt(2). "leaky_relu": sqrt(2 / (1 + negative_slope^2)).
+    Raises ValueError for another name.
+    """
+    gains = {
+        "linear": 1.0,
+        "sigmoid": 1.0,
+        "tanh": 5 / 3,
+        "relu": math.sqrt(2),
+        "leaky_relu": math.sqrt(2 / (1 + negative_slope**2)),
+    }
+    if nonlinearity not in gains:
+        raise ValueError(f"nonlinearity={nonlinearity!r} is not known; expected one of {', '.join(gains)}")
+    return gains[nonlinearity]
+
+
+def xavier_uniform(
+    fan_in: int, fan_out: int, gain: float = 1.0, *, shape: Shape | None = None, **kwargs: Any
+) -> Tensor:
+    """Uniform over [-a, a) with a = gain * sqrt(6 / (fan_in + fan_out)).
+
+    Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks",
+    equation 16. `shape` is by default (fan_in, fan_out); `kwargs` are those of `rand`: device, dtype,
+    requires_grad. Raises ValueError unless both fans are at least 1; so do the three below.
+    """
+    a = gain * math.sqrt(6 / _check_fans(fan_in, fan_out))
+    return rand(*_shape(shape, fan_in, fan_out), low=-a, high=a, **kwargs)
+
+
+def xavier_normal(fan_in: int, fan_out: int, gain: float = 1.0, *, shape: Shape | None = None, **kwargs: Any) -> Tensor:
+    """Normal with mean 0 and standard deviation gain * sqrt(2 / (fan_in + fan_out)).
+
+    Glorot and Bengio 2010, equation 12. `shape` and `kwargs` are as for `xavier_uniform`.
+    """
+    std = gain * math.sqrt(2 / _check_fans(fan_in, fan_out))
+    return randn(*_shape(shape, fan_in, fan_out), std=std, **kwargs)
+
+
+def kaiming_uniform(
+    fan_in: int,
+    fan_out: int,
+    nonlinearity: str = "relu",
+    *,
+    negative_slope: float = 0.01,
+    shape: Shape | None = None,
+    **kwargs: Any,
+) -> Tensor:
+    """Uniform over [-a, a) with a = gain * sqrt(3 / fan_in), the gain being that of `calculate_gain`.
+
+    He et al. 2015, "Delving deep into rectifiers", equation 10 (its variance, 2 / fan_in for ReLU, as a
+    uniform distribution). `shape` and `kwargs` are as for `xavier_uniform`.
+    """
+    _check_fans(fan_in, fan_out)
+    a = calculate_gain(nonlinearity, negative_slope) * math.sqrt(3 / fan_in)
+    return rand(*_shape(shape, fan_in, fan_out), low=-a, high=a, **kwargs)
+
+
+def kaiming_normal(
+    fan_in: int,
+    fan_out: int,
+    nonlinearity: str = "relu",
+    *,
+    negative_slope: float = 0.01,
+    shape: Shape | None = None,
+    **kwargs: Any,
+) -> Tensor:
+    """Normal with mean 0 and standard deviation gain / sqrt(fan_in), the gain being that of `calculate_gain`.
+
+    He et al. 2015, equation 10. `shape` and `kwargs` are as for `xavier_uniform`.
+    """
+    _check_fans(fan_in, fan_out)
+    std = calculate_gain(nonlinearity, negative_slope) / math.sqrt(fan_in)
+    return randn(*_shape(shape, fan_in, fan_out), std=std, **kwargs)
+
+
+def _shape(shape: Shape | None, fan_in: int, fan_out: int) -> Shape:
+    return (fan_in, fan_out) if shape is None else tuple(shape)
+
+
+def _check_fans(fan_in: int, fan_out: int) -> int:
+    """The sum of both. Raises ValueError unless each is at least 1."""
+    for name, value in (("fan_in", fan_in), ("fan_out", fan_out)):
+        if not isinstance(value, (int, np.integer)) or value < 1:
+            raise ValueError(f"{name}={value!r} must be an int of at least 1")
+    return fan_in + fan_out

@@ -1,0 +1,194 @@
+"""The computations of layers as functions, under PyTorch's names: `from needle.nn import functional as F`.
+
+Unless said otherwise a function keeps the shape and the floating dtype of `input`, a tensor; axes are called
+`dim` here, as in PyTorch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from needle import ops
+from needle.array import evaluation
+from needle.nn._checks import probability
+from needle.nn._loss_functions import cross_entropy as cross_entropy
+from needle.nn._loss_functions import l1_loss as l1_loss
+from needle.nn._loss_functions import mse_loss as mse_loss
+from needle.nn._loss_functions import nll_loss as nll_loss
+from needle.nn._standardize import standardize
+from needle.ops import random
+from needle.tensor import Tensor
+
+# -- activations ------------------------------------------------------------------------------------
+
+
+def relu(input: Tensor) -> Tensor:
+    """max(input, 0); the gradient at 0 is 0."""
+    return ops.relu(input)
+
+
+def sigmoid(input: Tensor) -> Tensor:
+    """1 / (1 + exp(-input))."""
+    return ops.sigmoid(input)
+
+
+def tanh(input: Tensor) -> Tensor:
+    """The hyperbolic tangent."""
+    return ops.tanh(input)
+
+
+def silu(input: Tensor) -> Tensor:
+    """input * sigmoid(input) (Elfwing et al. 2017), also called swish."""
+    return ops.silu(input)
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """input * Phi(input), Phi the normal distribution function (Hendrycks and Gimpel 2016).
+
+    approximate="tanh" takes 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))). Raises ValueError for another.
+    """
+    return ops.gelu(input, approximate)
+
+
+def softplus(input: Tensor, beta: float = 1.0) -> Tensor:
+    """log(1 + exp(beta * input)) / beta, without overflow; needs no threshold as PyTorch's does."""
+    return ops.softplus(input) if beta == 1 else ops.softplus(input * beta) * (1 / beta)
+
+
+def softmax(input: Tensor, dim: int = -1) -> Tensor:
+    """exp(input), scaled to sum 1 along `dim`; see `needle.softmax`."""
+    return ops.softmax(input, dim)
+
+
+def log_softmax(input: Tensor, dim: int = -1) -> Tensor:
+    """The logarithm of `softmax`; see `needle.log_softmax`."""
+    return ops.log_softmax(input, dim)
+
+
+def logsumexp(input: Tensor, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
+    """log(sum(exp(input))) over `dim`, by default over all axes; see `needle.logsumexp`."""
+    return ops.logsumexp(input, dim, keepdim)
+
+
+# -- layers -----------------------------------------------------------------------------------------
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """input @ weight + bias over the last axis of `input`, (..., in), giving (..., out).
+
+    `weight` is (in, out) as in `needle.nn.Linear`; PyTorch's is the transpose of that. `bias` is (out,) or
+    (1, out). Raises ValueError where the shapes do not fit.
+    """
+    if weight.ndim != 2:
+        raise ValueError(f"linear: weight of shape {weight.shape} must be (in_features, out_features)")
+    features, outputs = weight.shape
+    if input.ndim == 0 or input.shape[-1] != features:
+        raise ValueError(f"linear: input must have {features} features on its last axis; its shape is {input.shape}")
+    product = ops.matmul(input, weight)
+    if bias is None:
+        return product
+    if bias.shape not in ((outputs,), (1, outputs)):
+        raise ValueError(f"linear: bias of shape {bias.shape} does not fit {outputs} outputs: ({outputs},) or "
+                         f"(1, {outputs})")  # fmt: skip
+    # With a leading axis of size 1 it would add an axis to the result for a single vector.
+    return product + (ops.reshape(bias, (outputs,)) if product.ndim == 1 else bias)
+
+
+def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+    """While `training`, zero with probability `p`, else input / (1 - p); otherwise `input` itself.
+
+    Srivastava et al. 2014, inverted. The mask comes from the default generator. Raises ValueError unless
+    0 <= p < 1.
+    """
+    p = probability("p", p)
+    if not training or p == 0:
+        return input
+    keep: Any = random.bernoulli(input.shape, 1 - p, device=input.device)
+    return input * (ops.astype(keep, input.dtype) * (1 / (1 - p)))
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: int | Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(input - mean) / sqrt(var + eps) * weight + bias over the last axes (Ba et al. 2016).
+
+    `normalized_shape` gives the sizes of these axes; `weight` and `bias` have that shape. The variance is
+    biased. Raises ValueError where the shapes do not fit.
+    """
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if not shape or input.shape[-len(shape) :] != shape:
+        raise ValueError(f"layer_norm over shape {shape}: the last axes of input of shape {input.shape} differ")
+    for name, tensor in (("weight", weight), ("bias", bias)):
+        if tensor is not None and tensor.shape != shape:
+            raise ValueError(f"layer_norm over shape {shape}: {name} has shape {tensor.shape}")
+    axes = tuple(range(input.ndim - len(shape), input.ndim))
+    return _affine(standardize(input, axes, eps)[0], weight, bias)
+
+
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(input - mean) / sqrt(var + eps) * weight + bias for each channel, axis 1 (Ioffe and Szegedy 2015).
+
+    `input` is (N, C) or (N, C, d1, ...); the others have shape (C,). While `training`, mean and biased
+    variance are those of the batch, and the running ones, if there are any, get new values: (1 - momentum)
+    of the old and `momentum` of the batch's, the variance unbiased. Otherwise the running ones are used.
+    Raises ValueError where shapes do not fit, for missing running statistics, and while training for a
+    single value per channel, which has no variance.
+    """
+    channels = _check_channels(input, running_mean, running_var, weight, bias)
+    axes = tuple(a for a in range(input.ndim) if a != 1)
+    per_channel = (channels, *(1,) * (input.ndim - 2))
+    if training:
+        count = input.size // max(channels, 1)
+        if count == 1:
+            raise ValueError(f"batch_norm needs more than one value per channel to train; input is {input.shape}")
+        result, mean, var = standardize(input, axes, eps)
+        if running_mean is not None and running_var is not None:
+            _move_towards(running_mean, mean, momentum, 1)
+            _move_towards(running_var, var, momentum, count / (count - 1))  # unbiased
+            # Now: pending, they would hold on to the statistics of many batches. Both in one launch.
+            evaluation.realize([running_mean.cached_data, running_var.cached_data])
+    elif running_mean is None or running_var is None:
+        raise ValueError("batch_norm needs running_mean and running_var unless it is training")
+    else:
+        scale = ops.rsqrt(running_var.detach() + eps).realize()
+        center = ops.reshape(running_mean.detach(), per_channel)
+        result = (input - center) * ops.reshape(scale, per_channel)
+    weight, bias = (None if t is None else ops.reshape(t, per_channel) for t in (weight, bias))
+    return _affine(result, weight, bias)
+
+
+def _check_channels(input: Tensor, *per_channel: Tensor | None) -> int:
+    """The number of channels. Raises ValueError unless all tensors have one value for each."""
+    if input.ndim < 2:
+        raise ValueError(f"batch_norm expects input of shape (N, C) or (N, C, d1, ...); got {input.shape}")
+    channels = input.shape[1]
+    for name, tensor in zip(("running_mean", "running_var", "weight", "bias"), per_channel, strict=True):
+        if tensor is not None and tensor.shape != (channels,):
+            raise ValueError(f"batch_norm: {name} has shape {tensor.shape}; {channels} channels need ({channels},)")
+    return channels
+
+
+def _move_towards(running: Tensor, batch: Any, momentum: float, factor: float) -> None:
+    """Give `running` the part `momentum` of the array `batch * factor`, outside the graph."""
+    moved = running.cached_data * (1 - momentum) + batch.reshape(running.shape) * (momentum * factor)
+    running.cached_data = moved.astype(running.dtype)
+
+
+def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    if weight is not None:
+        x = x * weight
+    return x if bias is None else x + bias

@@ -1,0 +1,363 @@
+"""`Tensor`: an array that remembers how it was computed. Methods are one line each, calling operations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from needle import ops
+from needle.array import NDArray, evaluation
+from needle.array.operators import Operators
+from needle.array.views import as_shape
+from needle.autograd import Value, backward, make_value
+from needle.backend.protocol import Device
+from needle.dtypes import DEFAULT_FLOAT, DType, DTypeLike, Scalar, Shape, as_dtype, is_float
+from needle.ops import creation
+from needle.ops.creation import DeviceLike
+
+Axes = int | Sequence[int] | None
+
+
+class Tensor(Operators, Value):
+    """An n-dimensional array on a device, with its place in the graph that `backward` walks.
+
+    Args:
+        data: a NumPy array (keeps its dtype), nested sequence, number, array or tensor.
+        device: where it lives; a Device, a name such as "pocl", or None for the default device.
+        dtype: converted to; by default the data's, Python floats being float32.
+        requires_grad: whether gradients are computed for it; by default so for floating dtypes, as in the
+            course. Raises TypeError if asked for another dtype.
+    """
+
+    __slots__ = ()
+    __array_ufunc__ = None  # NumPy's operators give way to ours
+
+    def __init__(
+        self,
+        data: Any,
+        *,
+        device: DeviceLike = None,
+        dtype: DTypeLike = None,
+        requires_grad: bool | None = None,
+    ) -> None:
+        array = creation.asarray(data, dtype, device)
+        floating = is_float(array.dtype)
+        if requires_grad and not floating:
+            raise TypeError(f"requires_grad=True needs a floating dtype; this tensor has {array.dtype}")
+        self._set(array, None, (), floating if requires_grad is None else requires_grad)
+
+    # -- what it is -----------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Shape:
+        return self.cached_data.shape
+
+    @property
+    def dtype(self) -> DType:
+        return self.cached_data.dtype
+
+    @property
+    def device(self) -> Device:
+        return self.cached_data.device
+
+    @property
+    def ndim(self) -> int:
+        return len(self.cached_data.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.cached_data.size
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the elements."""
+        return self.cached_data.nbytes
+
+    @property
+    def T(self) -> Tensor:
+        """A view with the last two axes exchanged."""
+        return ops.transpose(self)
+
+    def __len__(self) -> int:
+        return len(self.cached_data)
+
+    def __repr__(self) -> str:
+        body = np.array2string(self.numpy(), separator=", ", prefix="Tensor(")
+        origin = f", op={self.op!r}" if self.op is not None else ", requires_grad=True" if self.requires_grad else ""
+        dtype = "" if self.dtype == DEFAULT_FLOAT else f", dtype={self.dtype}"
+        return f"Tensor({body}{dtype}, device={self.device.name}{origin})"
+
+    # -- values ---------------------------------------------------------------------------------
+
+    def numpy(self) -> np.ndarray:
+        """The values as a NumPy array; waits for the device."""
+        return self.cached_data.numpy()
+
+    def item(self) -> Scalar:
+        """The only element as a Python scalar. Raises ValueError if there is not exactly one."""
+        return self.cached_data.item()
+
+    def tolist(self) -> Any:
+        """The values as nested Python lists."""
+        return self.numpy().tolist()
+
+    def realize(self) -> Tensor:
+        """Compute what is pending, without waiting for the device, and return self."""
+        self.cached_data.realize()
+        return self
+
+    def realize_cached_data(self) -> NDArray:
+        """The array that holds the values, computed (the course's name)."""
+        return self.cached_data.realize()
+
+    def to(self, device: DeviceLike) -> Tensor:
+        """This tensor on another device; gradients flow back to this one."""
+        return ops.to_device(self, creation.as_device(device))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles and deep copies of leaves go through the host; a computed tensor raises RuntimeError."""
+        if self.op is not None:
+            raise RuntimeError("only leaves can be pickled or deep-copied; detach() the tensor first")
+        return _restore, (type(self), self.cached_data, self.requires_grad)
+
+    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> np.ndarray:
+        return self.cached_data.__array__(dtype, copy)
+
+    def __bool__(self) -> bool:
+        return bool(self.cached_data)
+
+    def __float__(self) -> float:
+        return float(self.cached_data)
+
+    def __int__(self) -> int:
+        return int(self.cached_data)
+
+    def __index__(self) -> int:
+        return self.cached_data.__index__()
+
+    # -- gradients ------------------------------------------------------------------------------
+
+    def backward(
+        self, out_grad: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False
+    ) -> None:
+        """Add the gradient of this tensor to `.grad` of everything it depends on.
+
+        `out_grad`, of this tensor's shape, is the gradient with respect to it; it may be left out for a
+        single element. The graph is freed unless `retain_graph` or `create_graph`, which makes the
+        gradients differentiable themselves. Raises ValueError for a missing or misshapen `out_grad`,
+        GraphError if no gradient is required or the graph was freed.
+        """
+        backward(self, self._seed(out_grad, create_graph), create_graph, retain_graph)
+
+    def _seed(self, out_grad: Tensor | None, create_graph: bool) -> Any:
+        if out_grad is None:
+            if self.size != 1:
+                raise ValueError(f"backward() on a tensor of shape {self.shape} needs out_grad, of the same shape")
+            seed = creation.full(self.shape, 1, self.dtype, self.device)
+            return make_value(seed) if create_graph else seed
+        grad = out_grad if isinstance(out_grad, Value) else make_value(creation.asarray(out_grad, None, self.device))
+        if grad.cached_data.shape != self.shape:
+            raise ValueError(f"out_grad has shape {grad.cached_data.shape}; the tensor has {self.shape}")
+        return grad if create_graph else grad.cached_data
+
+    @property
+    def data(self) -> Tensor:
+        """The values as a tensor outside the graph, sharing memory. Assigning replaces the values."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"data must be set to a tensor, not {type(value).__name__}")
+        if value.shape != self.shape or value.dtype != self.dtype:
+            raise ValueError(f"data of shape {value.shape} and dtype {value.dtype} does not fit a tensor of shape "
+                             f"{self.shape} and dtype {self.dtype}")  # fmt: skip
+        self.cached_data = value.cached_data
+
+    def detach(self) -> Tensor:
+        """The same values outside the graph, sharing memory."""
+        return make_value(self.cached_data)  # type: ignore[return-value]
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set whether gradients are computed for this leaf, and return it."""
+        if requires_grad and not is_float(self.dtype):
+            raise TypeError(f"requires_grad=True needs a floating dtype; this tensor has {self.dtype}")
+        if self.op is not None and not requires_grad:
+            raise ValueError("a computed tensor cannot stop requiring a gradient; use detach()")
+        self.requires_grad = requires_grad
+        return self
+
+    # -- selecting and arranging ----------------------------------------------------------------
+
+    def __getitem__(self, index: Any) -> Tensor:
+        """Basic indexing gives a view; an integer tensor, array or list takes along the first axis."""
+        if isinstance(index, (Value, NDArray, np.ndarray, list)):
+            return ops.take(self, index, axis=0)
+        return ops.getitem(self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """Write into the tensor's memory. Raises RuntimeError where a gradient would be lost."""
+        if self.requires_grad:
+            raise RuntimeError("a tensor that requires a gradient cannot be written into; write into its .data")
+        self.cached_data[index] = value.cached_data if isinstance(value, Value) else value
+
+    def astype(self, dtype: DTypeLike) -> Tensor:
+        """Converted to `dtype`."""
+        return ops.astype(self, dtype)
+
+    def reshape(self, *shape: int | Sequence[int]) -> Tensor:
+        """Under another shape, given as a sequence or as arguments, one -1 inferred."""
+        return ops.reshape(self, shape[0] if len(shape) == 1 and isinstance(shape[0], Sequence) else shape)  # type: ignore[arg-type]
+
+    def broadcast_to(self, shape: Sequence[int]) -> Tensor:
+        """Repeated to `shape`."""
+        return ops.broadcast_to(self, as_shape(shape))
+
+    def permute(self, *axes: int | Sequence[int]) -> Tensor:
+        """With the axes in the order given, as a sequence or as arguments."""
+        return ops.permute_dims(self, axes[0] if len(axes) == 1 and isinstance(axes[0], Sequence) else axes)  # type: ignore[arg-type]
+
+    def transpose(self, axes: tuple[int, int] | None = None) -> Tensor:
+        """With two axes exchanged, by default the last two."""
+        return ops.transpose(self, axes)
+
+    def flip(self, axis: Axes = None) -> Tensor:
+        """Read backwards along `axis`."""
+        return ops.flip(self, axis)
+
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+        """With the axes from `start_dim` to `end_dim` joined."""
+        return ops.flatten(self, start_dim, end_dim)
+
+    def squeeze(self, axis: Axes = None) -> Tensor:
+        """Without axes of size 1."""
+        return ops.squeeze(self, axis)
+
+    def sum_to(self, shape: Shape) -> Tensor:
+        """Summed over the axes along which `shape` was broadcast to this shape."""
+        return ops.sum_to(self, shape)
+
+    # -- reductions, under the Array API's `axis` and the course's `axes` -----------------------------
+
+    def sum(self, axis: Axes = None, keepdims: bool = False, *, axes: Axes = None) -> Tensor:
+        """The sum over `axis` (the course's name is `axes`)."""
+        return ops.sum(self, axes if axis is None else axis, keepdims)
+
+
+Value.result_class = Tensor
+
+
+def _restore(cls: type[Tensor], array: NDArray, requires_grad: bool) -> Tensor:
+    tensor = cls.__new__(cls)
+    tensor._set(array, None, (), requires_grad)
+    return tensor
+
+
+# -- making tensors ---------------------------------------------------------------------------------
+
+
+def _tensor(array: NDArray, requires_grad: bool) -> Tensor:
+    if requires_grad and not is_float(array.dtype):
+        raise TypeError(f"requires_grad=True needs a floating dtype; this tensor has {array.dtype}")
+    return make_value(array, requires_grad=requires_grad)  # type: ignore[return-value]
+
+
+def asarray(
+    data: Any,
+    dtype: DTypeLike = None,
+    device: DeviceLike = None,
+    *,
+    copy: bool | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`data` as a tensor that by default requires no gradient (Array API). Tensors share their memory.
+
+    `copy=True` always copies; `copy=False` raises ValueError where a copy cannot be avoided.
+    """
+    array = creation.asarray(data, dtype, device)
+    shared = array is (data.cached_data if isinstance(data, Value) else data)
+    if copy is False and not shared:
+        raise ValueError("copy=False, but this data can only be copied to the device")
+    return _tensor(evaluation.copy(array) if copy and shared else array, requires_grad)
+
+
+def full(
+    shape: Any, fill_value: Scalar, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of `shape` filled with one value."""
+    return _tensor(creation.full(shape, fill_value, dtype, device), requires_grad)
+
+
+def zeros(
+    shape: Any, dtype: DTypeLike = DEFAULT_FLOAT, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of zeros."""
+    return full(shape, 0, DEFAULT_FLOAT if dtype is None else dtype, device, requires_grad)
+
+
+def ones(
+    shape: Any, dtype: DTypeLike = DEFAULT_FLOAT, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of ones."""
+    return full(shape, 1, DEFAULT_FLOAT if dtype is None else dtype, device, requires_grad)
+
+
+def empty(
+    shape: Any, dtype: DTypeLike = DEFAULT_FLOAT, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor whose values are undefined."""
+    array = NDArray.empty(as_shape(shape), as_dtype(dtype), creation.as_device(device))
+    return _tensor(array, requires_grad)
+
+
+def full_like(x: Tensor, fill_value: Scalar, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
+    """A tensor filled with one value, with the shape, dtype and device of `x`."""
+    return full(x.shape, fill_value, x.dtype if dtype is None else dtype, x.device if device is None else device)
+
+
+def zeros_like(x: Tensor, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
+    """Zeros with the shape, dtype and device of `x`."""
+    return full_like(x, 0, dtype, device)
+
+
+def ones_like(x: Tensor, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
+    """Ones with the shape, dtype and device of `x`."""
+    return full_like(x, 1, dtype, device)
+
+
+def empty_like(x: Tensor, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
+    """Undefined values with the shape, dtype and device of `x`."""
+    return empty(x.shape, x.dtype if dtype is None else dtype, x.device if device is None else device)
+
+
+def arange(
+    start: float, stop: float | None = None, step: float = 1, *, dtype: DTypeLike = None, device: DeviceLike = None
+) -> Tensor:
+    """Evenly spaced values from `start` up to, not including, `stop` (see `needle.ops.creation.arange`)."""
+    return _tensor(creation.arange(start, stop, step, dtype, device), False)
+
+
+def linspace(
+    start: float, stop: float, num: int, *, dtype: DTypeLike = None, device: DeviceLike = None, endpoint: bool = True
+) -> Tensor:
+    """`num` evenly spaced values from `start` to `stop`."""
+    return _tensor(creation.linspace(start, stop, num, dtype, device, endpoint), False)
+
+
+def eye(
+    n_rows: int, n_cols: int | None = None, *, k: int = 0, dtype: DTypeLike = None, device: DeviceLike = None
+) -> Tensor:
+    """A matrix with ones on the k-th diagonal."""
+    return _tensor(creation.eye(n_rows, n_cols, k, dtype, device), False)
+
+
+def one_hot(indices: Any, num_classes: int, dtype: DTypeLike = DEFAULT_FLOAT, device: DeviceLike = None) -> Tensor:
+    """`indices` with a last axis of size `num_classes` added: 1 at the index, else 0.
+
+    Raises IndexError naming a host-known index outside [0, num_classes).
+    """
+    labels = indices if isinstance(indices, Tensor) else asarray(indices, device=device)
+    return ops.one_hot(labels, num_classes, dtype)
