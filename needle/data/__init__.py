@@ -1,0 +1,14 @@
+"""Data sets, and loading them in mini-batches.
+
+loader = ndl.data.DataLoader(ndl.data.TensorDataset(images, labels), batch_size=64, shuffle=True, seed=0)
+for x, y in loader:
+    ...
+"""
+
+from needle.data._dataloader import DataLoader as DataLoader
+from needle.data._dataset import Dataset as Dataset
+from needle.data._dataset import TensorDataset as NDArrayDataset  # the course's name
+from needle.data._dataset import TensorDataset as TensorDataset
+from needle.data._mnist import MNISTDataset as MNISTDataset
+
+__all__ = ["DataLoader", "Dataset", "MNISTDataset", "NDArrayDataset", "TensorDataset"]

@@ -1,0 +1,113 @@
+"""`Dataset`: items found by their number; `TensorDataset`: the rows of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from needle import ops
+from needle.tensor import Tensor
+
+Transform = Callable[[Any], Any]
+
+
+class Dataset:
+    """A data set of items numbered from 0. Subclass it and define `__getitem__` and `__len__`.
+
+    Args:
+        transforms: functions that `apply_transforms` applies one after the other, as in the course.
+    """
+
+    def __init__(self, transforms: Sequence[Transform] | None = None) -> None:
+        self.transforms = list(transforms or ())
+
+    def __getitem__(self, index: int) -> Any:
+        """Item `index`: an array, a number, or a tuple of such. Raises IndexError beyond the last."""
+        raise NotImplementedError(f"{type(self).__name__} defines no __getitem__")
+
+    def __len__(self) -> int:
+        raise NotImplementedError(f"{type(self).__name__} defines no __len__")
+
+    def batch(self, indices: np.ndarray) -> Any:
+        """The items at `indices` stacked: an array, or a tuple of arrays, with a new first axis.
+
+        `DataLoader` calls it. Override it where a batch can be had faster than item by item.
+        """
+        return stack([self[int(i)] for i in indices])
+
+    def apply_transforms(self, x: Any) -> Any:
+        """`x` after all the transforms, in order."""
+        for transform in self.transforms:
+            x = transform(x)
+        return x
+
+
+class TensorDataset(Dataset):
+    """The rows of arrays: item i is the tuple of `array[i]` for each array.
+
+    A batch of NumPy arrays is cut out on the host; one of tensors on their device, without a copy through the
+    host. Integer arrays, such as labels, keep their dtype.
+
+    Args:
+        arrays: tensors, NumPy arrays or nested sequences with equally many rows.
+
+    Raises:
+        ValueError: for no array, one without rows to number (0-d), or arrays of different lengths.
+    """
+
+    def __init__(self, *arrays: Any) -> None:
+        super().__init__()
+        if not arrays:
+            raise ValueError("TensorDataset needs at least one array")
+        self.arrays = tuple(a.detach() if isinstance(a, Tensor) else _as_host(a) for a in arrays)
+        for i, array in enumerate(self.arrays):
+            if array.ndim == 0:
+                raise ValueError(f"array {i} of a TensorDataset is 0-d: it has no rows")
+        lengths = [len(array) for array in self.arrays]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"the arrays of a TensorDataset have different lengths: {', '.join(map(str, lengths))}")
+
+    def __getitem__(self, index: Any) -> tuple[Any, ...]:
+        return tuple(array[index] for array in self.arrays)
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def batch(self, indices: np.ndarray) -> tuple[Any, ...]:
+        return tuple(ops.take(a, indices, axis=0) if isinstance(a, Tensor) else a[indices] for a in self.arrays)
+
+
+def stack(items: Sequence[Any]) -> Any:
+    """Items of one form stacked along a new first axis: an array, or for tuples a tuple of arrays.
+
+    The elements of a tuple, and items that are no tuples, are arrays, numbers or lists of numbers: Python's
+    ints become int64, its floats float32. Raises ValueError where the items' shapes or lengths differ.
+    """
+    if not isinstance(items[0], tuple):
+        return _stack_arrays(items)
+    if any(not isinstance(item, tuple) or len(item) != len(items[0]) for item in items):
+        raise ValueError("the items of a batch are tuples of different lengths")
+    return tuple(_stack_arrays(column) for column in zip(*items, strict=True))
+
+
+def _stack_arrays(items: Sequence[Any]) -> np.ndarray:
+    rows = [_as_host(item) for item in items]
+    shapes = {row.shape for row in rows}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"items of different shapes, {' and '.join(map(str, sorted(shapes)))}, cannot be stacked into a batch; "
+            "give the loader a `collate` that makes them fit"
+        )
+    return np.stack(rows)
+
+
+def _as_host(data: Any) -> np.ndarray:
+    """`data` as a NumPy array, Python floats in float32."""
+    if isinstance(data, np.ndarray):
+        return data
+    host = np.asarray(data)
+    if host.dtype == np.float64 and not hasattr(data, "dtype"):
+        host = host.astype(np.float32)
+    return host

@@ -1,0 +1,12 @@
+"""Optimisers: `SGD`, `Adam`, `AdamW`, and `Optimizer` to write your own.
+
+optimizer = ndl.optim.Adam(model.parameters(), lr=1e-3)
+loss.backward()
+optimizer.step()
+optimizer.zero_grad()
+"""
+
+from needle.optim._adam import Adam as Adam
+from needle.optim._adam import AdamW as AdamW
+from needle.optim._optimizer import Optimizer as Optimizer
+from needle.optim._sgd import SGD as SGD

@@ -1,0 +1,258 @@
+"""`Optimizer`: the parameters with their options and state, and the loop over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from needle.array import NDArray, evaluation
+from needle.dtypes import DType, float16, float32
+from needle.tensor import Tensor
+
+#: What an optimiser takes: tensors, or groups {"params": tensors, option: value, ...}.
+Params = Iterable[Tensor] | Iterable[dict[str, Any]]
+
+#: What an optimiser remembers of one parameter: the number of steps, and arrays.
+State = dict[str, Any]
+
+
+class Optimizer:
+    """Base of the optimisers. Subclass it and define `step`.
+
+    `params` and `parameters` both hold the list of all tensors. `param_groups` holds dicts of "params" and
+    options such as "lr", which may be changed at any time.
+
+    Args:
+        params: leaf tensors that require a gradient, or dicts with such under "params" and with options of
+            their own (PyTorch's parameter groups).
+        defaults: the options of groups that do not set them.
+
+    Raises:
+        TypeError: for something that is not a tensor.
+        ValueError: if there are no parameters, one stands there twice, was computed, or requires no gradient;
+            for an option that does not exist.
+    """
+
+    #: The names of what is remembered of a parameter, once it has been updated.
+    _state_names: tuple[str, ...] = ()
+
+    def __init__(self, params: Params, defaults: Mapping[str, float] | None = None) -> None:
+        if isinstance(params, (Tensor, Mapping)):
+            raise TypeError(f"params must be a list of tensors or of dicts, not a single {type(params).__name__}")
+        self.defaults = dict(defaults or {})
+        self.params: list[Tensor] = []
+        self.parameters = self.params
+        self.param_groups: list[dict[str, Any]] = []
+        self.state: dict[Tensor, State] = {}
+        entries: list[Any] = list(params)
+        if not entries:
+            raise ValueError("an optimizer needs at least one parameter; the list of them is empty")
+        for group in entries if isinstance(entries[0], Mapping) else [{"params": entries}]:
+            self.add_param_group(group)
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Optimize further tensors, `group["params"]`, with the other items as their options.
+
+        Raises what the constructor does.
+        """
+        if not isinstance(group, Mapping) or "params" not in group:
+            raise TypeError(f'a parameter group must be a dict with the key "params", not {group!r}')
+        params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+        unknown = sorted(group.keys() - self.defaults.keys() - {"params"})
+        if unknown:
+            raise ValueError(f"{type(self).__name__} has no option {unknown[0]!r}; it has {_names(self.defaults)}")
+        known = {id(p) for p in self.params}
+        for i, param in enumerate(params, start=len(self.params)):
+            _check_parameter(i, param)
+            if id(param) in known:
+                raise ValueError(f"parameter {i}, of shape {param.shape}, is given twice")
+            known.add(id(param))
+        merged = {**self.defaults, **group, "params": params}
+        self._check_options(merged)
+        self.params.extend(params)
+        self.param_groups.append(merged)
+
+    def _check_options(self, group: Mapping[str, Any]) -> None:
+        """Raise ValueError for options of a group that make no sense."""
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the first group. Setting it sets that of every group."""
+        try:
+            return self.param_groups[0]["lr"]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__} has no learning rate") from None
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        for group in self.param_groups:
+            group["lr"] = value
+
+    # -- stepping -------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient, in place: one launch each, without waiting for it.
+
+        A tensor that shares the parameter's memory (`param.detach()`) sees the new values. No graph grows.
+        Raises ValueError for a gradient whose shape is not the parameter's.
+        """
+        for group in self.param_groups:
+            for param in group["params"]:
+                if param.grad is not None:
+                    targets, values = self._update(param, group)
+                    values[0] = values[0].astype(param.dtype)
+                    evaluation.assign(targets, values)
+
+    def _update(self, param: Tensor, group: dict[str, Any]) -> tuple[list[NDArray], list[NDArray]]:
+        """The memory to write, first the parameter's, and the new values, for a parameter with a gradient.
+
+        The values are recorded, not computed. Nothing but they may still hold the steps between: an
+        intermediate array that somebody could yet read would cost a launch of its own.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines no step")
+
+    def _state_of(self, param: Tensor, *names: str) -> State:
+        """What is remembered of a parameter, with an array of its shape, at first of zeros, under each name."""
+        state = self.state.get(param)
+        if state is None:
+            dtype, device = state_dtype(param), param.device
+            state = self.state[param] = {name: evaluation.full(param.shape, 0, dtype, device) for name in names}
+            evaluation.realize(list(state.values()))  # in one launch
+        elif state[names[0]].device is not param.device:  # the parameter has moved
+            state |= {name: state[name].to(param.device) for name in names}
+        return state
+
+    def reset_grad(self) -> None:
+        """Forget the gradients: set every `grad` to None."""
+        for param in self.params:
+            param.grad = None
+
+    zero_grad = reset_grad
+
+    # -- state ----------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Options and state as a flat dict of numbers and tensors, which `needle.save` takes.
+
+        Its keys are "param_groups.0.lr" and the like, and for parameter 0 (in the order of `params`)
+        "state.0.step" and the like. The tensors share the optimiser's memory, which `step` writes into.
+        """
+        found: dict[str, Any] = {key: group[name] for key, (group, name) in self._options().items()}
+        for i, param in enumerate(self.params):
+            for name, value in self.state.get(param, {}).items():
+                found[f"state.{i}.{name}"] = Tensor(value, requires_grad=False) if isinstance(value, NDArray) else value
+        return found
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over options and state, copied, from the `state_dict` of an optimiser of like parameters.
+
+        Raises ValueError naming the key where options, the number of parameters or a shape do not fit; then
+        nothing has changed.
+        """
+        options = self._options()
+        missing = sorted(options.keys() - state_dict.keys())
+        if missing:
+            raise ValueError(f"the state of {type(self).__name__} lacks {_names(missing)}")
+        states: dict[int, State] = {}
+        for key in sorted(state_dict.keys() - options.keys()):
+            index, name = self._place_of(key)
+            kept = _step_count if name == "step" else _state_array
+            states.setdefault(index, {})[name] = kept(key, state_dict[key], self.params[index])
+        for index, state in states.items():
+            lacking = [f"state.{index}.{name}" for name in self._state_names if name not in state]
+            if lacking:
+                raise ValueError(f"the state of {type(self).__name__} lacks {_names(lacking)}")
+        for i, group in enumerate(self.param_groups):
+            self._check_options({name: state_dict[f"param_groups.{i}.{name}"] for name in group if name != "params"})
+        for key, (group, name) in options.items():
+            group[name] = state_dict[key]
+        self.state = {self.params[index]: state for index, state in states.items()}
+
+    def _options(self) -> dict[str, tuple[dict[str, Any], str]]:
+        """Every option by its key in `state_dict`: the group it stands in and its name there."""
+        return {
+            f"param_groups.{i}.{name}": (group, name)
+            for i, group in enumerate(self.param_groups)
+            for name in group
+            if name != "params"
+        }
+
+    def _place_of(self, key: str) -> tuple[int, str]:
+        """The parameter's index and the name in "state.<index>.<name>"."""
+        kind, _, rest = key.partition(".")
+        index, _, name = rest.partition(".")
+        if kind != "state" or not index.isdecimal() or name not in self._state_names:
+            raise ValueError(f"{key!r} is not part of the state of this {type(self).__name__}")
+        if int(index) >= len(self.params):
+            raise ValueError(f"{key!r} is of a parameter beyond the {len(self.params)} of this {type(self).__name__}")
+        return int(index), name
+
+
+# -- for the optimisers -----------------------------------------------------------------------------
+
+
+def memory_of(param: Tensor) -> NDArray:
+    """The array of a parameter, in memory of its own elements, so that it can be written in place."""
+    array: NDArray = param.cached_data.realize()
+    if 0 in array.strides and any(n > 1 and s == 0 for n, s in zip(array.shape, array.strides, strict=True)):
+        array = param.cached_data = evaluation.copy(array)  # a broadcast view: many elements in one place
+    return array
+
+
+def state_dtype(param: Tensor) -> DType:
+    """The dtype in which steps are computed and state is kept: float32 for float16, whose squares underflow."""
+    return float32 if param.dtype == float16 else param.dtype
+
+
+def operands_of(param: Tensor) -> tuple[NDArray, NDArray]:
+    """The parameter and its gradient in the dtype that steps are computed in, the cast being recorded.
+
+    Raises TypeError or ValueError for a gradient, set by hand, that is not a tensor of the parameter's shape.
+    """
+    grad = param.grad
+    if not isinstance(grad, Tensor):
+        raise TypeError(f"the gradient of a parameter is a {type(grad).__name__}; it must be a tensor")
+    if grad.shape != param.shape:
+        raise ValueError(f"a parameter of shape {param.shape} has a gradient of shape {grad.shape}")
+    dtype = state_dtype(param)
+    return memory_of(param).astype(dtype), grad.cached_data.astype(dtype)
+
+
+def check_range(group: Mapping[str, Any], **ranges: tuple[float, float]) -> None:
+    """Raise ValueError for an option that is no number or lies outside its range [low, high)."""
+    for name, (low, high) in ranges.items():
+        value = group[name]
+        if not isinstance(value, (int, float)) or not low <= value < high:
+            bound = f"at least {low}" if high == float("inf") else f"at least {low} and below {high}"
+            raise ValueError(f"{name}={value!r} must be {bound}")
+
+
+def _check_parameter(index: int, param: Any) -> None:
+    if not isinstance(param, Tensor):
+        raise TypeError(f"parameter {index} is a {type(param).__name__}; an optimizer takes tensors")
+    if not param.is_leaf():
+        raise ValueError(
+            f"parameter {index}, of shape {param.shape}, was computed by {param.op!r}; only leaves can be optimized"
+        )
+    if not param.requires_grad:
+        raise ValueError(f"parameter {index}, of shape {param.shape}, does not require a gradient; leave it out")
+
+
+def _step_count(key: str, value: Any, param: Tensor) -> int:
+    """A loaded number of steps."""
+    if not isinstance(value, int):
+        raise ValueError(f"{key!r} must be a whole number, not {value!r}")
+    return value
+
+
+def _state_array(key: str, value: Any, param: Tensor) -> NDArray:
+    """A loaded tensor as the optimiser keeps it: a copy like the parameter."""
+    if not isinstance(value, Tensor):
+        raise ValueError(f"{key!r} must be a tensor, not a {type(value).__name__}")
+    if value.shape != param.shape:
+        raise ValueError(f"{key!r} has shape {value.shape}; the parameter has {param.shape}")
+    return evaluation.copy(value.cached_data.to(param.device).astype(state_dtype(param)))
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names)) or "none"

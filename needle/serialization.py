@@ -1,0 +1,118 @@
+"""Checkpoints: `save` and `load` by the safetensors library."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from needle.backend.protocol import Device
+from needle.dtypes import ALL
+from needle.tensor import Tensor, asarray
+
+StrPath = str | os.PathLike[str]
+
+#: Where the numbers and strings among the tensors stand: an entry, in JSON, of the file's metadata.
+_VALUES = "needle.values"
+
+#: The format's names of the dtypes that needle has.
+_DTYPES = frozenset("BOOL" if d.kind == "b" else f"{d.kind.upper()}{8 * d.itemsize}" for d in ALL)
+
+
+def save(path: StrPath, obj: Any) -> None:
+    """Write tensors to a safetensors file: all of it or, after an error, nothing.
+
+    Args:
+        path: the file; one that exists is replaced.
+        obj: a flat dict of names to tensors, numbers or strings, or something whose `state_dict()` is one: a
+            module or an optimiser.
+
+    Raises:
+        TypeError: for another object, or another value in the dict.
+        ValueError: for the name "__metadata__", which the format keeps for itself.
+        FileNotFoundError: if the folder does not exist.
+    """
+    target = Path(os.path.realpath(path))  # through a link, not over it
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"cannot save {path}: there is no folder {target.parent}")
+    tensors, values = _split(obj)
+    metadata = {_VALUES: json.dumps(values)} if values else None
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        from safetensors.numpy import save_file  # imported at the first use: `import needle` stays quick
+
+        temporary.touch(exist_ok=False)
+        mode = temporary.stat().st_mode  # what the user's umask gives; the library makes files private
+        save_file(tensors, temporary, metadata)
+        temporary.chmod(mode)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(target.parent)
+
+
+def load(path: StrPath, device: Device | str | None = None) -> dict[str, Any]:
+    """The dict that was saved: names to tensors, which require no gradient, on `device` (or the default device).
+
+    Files of other programs can be read as well. Nothing in a file is ever executed.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: naming the file, if it is not a safetensors file, is cut short, or holds a dtype that needle
+            has not.
+        DeviceError: for a dtype that the device has not.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            names = list(file.keys())
+            for name in names:
+                dtype = file.get_slice(name).get_dtype()
+                if dtype not in _DTYPES:
+                    raise ValueError(f"{path}: {name!r} has dtype {dtype}, which needle does not have")
+            loaded: dict[str, Any] = {name: asarray(file.get_tensor(name), device=device) for name in names}
+            values = json.loads((file.metadata() or {}).get(_VALUES, "{}"))
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is not a safetensors file, or is cut short or damaged: {error}") from error
+    return {**loaded, **values}
+
+
+def _split(obj: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The tensors, on the host, and the other values of what `save` was given."""
+    entries = obj.state_dict() if hasattr(obj, "state_dict") else obj
+    if not isinstance(entries, Mapping):
+        raise TypeError(f"save takes a dict of names to tensors, or a module; not a {type(obj).__name__}")
+    tensors, values = {}, {}
+    for name, value in entries.items():
+        if not isinstance(name, str):
+            raise TypeError(f"the names of what is saved must be strings; {name!r} is a {type(name).__name__}")
+        if name == "__metadata__":
+            raise ValueError(f"{name!r} is a name that the format keeps for itself")
+        if isinstance(value, Tensor):
+            tensors[name] = value.numpy()
+        elif isinstance(value, (bool, int, float, str)):
+            values[name] = value
+        else:
+            raise TypeError(f"cannot save {name!r}: a {type(value).__name__} is not a tensor, a number or a string")
+    return tensors, values
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a renaming in `folder` outlast a power cut, where the system offers it."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
