@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -148,17 +148,32 @@ def realize(arrays: Sequence[NDArray]) -> None:
             if array._pending is not None:
                 groups.setdefault((array.shape, array.device), {})[id(array)] = array
         for (shape, device), group in groups.items():
-            members = list(group.values())
-            work = linearize(members)
-            worn = _worn(work, members)
-            if worn:
-                members += worn
+            for members in _batches(group.values()):
                 work = linearize(members)
-            outputs = [NDArray.empty(shape, a.dtype, device) for a in members]
-            _evaluate(work, outputs)
-            for array, output in zip(members, outputs, strict=True):
-                assert array._pending is not None
-                _adopt(array, output, array._pending.readers)
+                worn = _worn(work, members)
+                if worn:
+                    members += worn
+                    work = linearize(members)
+                outputs = [NDArray.empty(shape, a.dtype, device) for a in members]
+                _evaluate(work, outputs)
+                for array, output in zip(members, outputs, strict=True):
+                    assert array._pending is not None
+                    _adopt(array, output, array._pending.readers)
+
+
+def _batches(arrays: Iterable[NDArray]) -> Iterator[list[NDArray]]:
+    """Those of `arrays` that are pending, in lists whose expressions together stay within MAX_SIZE."""
+    batch: list[NDArray] = []
+    size = 0
+    for array in arrays:
+        if batch and array._pending is not None and size + array._pending.size > MAX_SIZE:
+            yield batch
+            batch, size = [], 0
+        if array._pending is not None:  # it may have been stored with an earlier batch
+            batch.append(array)
+            size += array._pending.size
+    if batch:
+        yield batch
 
 
 def _evaluate(work: Work, outputs: Sequence[NDArray]) -> None:

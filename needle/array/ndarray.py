@@ -266,8 +266,13 @@ class NDArray(Operators):
         return self._view(*views.index_view(index, self.geometry))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        """Write `value` (array, NumPy array or scalar, broadcast and cast) into the view at `index`."""
+        """Write `value` (array, NumPy array or scalar, broadcast and cast) into the view at `index`.
+
+        Raises ValueError for a view that repeats elements, as broadcast_to makes them.
+        """
         target = self.realize()[index] if index is not Ellipsis else self.realize()
+        if any(stride == 0 and extent > 1 for stride, extent in zip(target.strides, target.shape, strict=True)):
+            raise ValueError(f"a view of shape {target.shape} that repeats elements cannot be written into")
         evaluation.write(target, value)
 
     def sum_to(self, shape: Shape) -> NDArray:

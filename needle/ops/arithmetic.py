@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from needle.ops.base import SCALARS, elementwise, operator
-from needle.ops.comparison import equal, where
+from needle.ops.comparison import equal, greater_equal, logical_and, where
 
 if TYPE_CHECKING:
     from needle.tensor import Tensor
@@ -74,8 +74,7 @@ def remainder(x: Tensor, y: Tensor | float) -> Tensor:
     sample=((0.3, 3), (-2, 3)),
     gradient=(
         lambda g, z, x, y: g * _power_slope(x, y),
-        # At x = 0 the limit of z log x is taken: 0 for y > 0.
-        lambda g, z, x, y: g * z * where(equal(z, 0), 1, x).log() if not isinstance(x, SCALARS) else g * z * _log(x),
+        lambda g, z, x, y: g * z * (_log(x) if isinstance(x, SCALARS) else _log_of_base(x, y)),
     ),
 )
 def power(x: Tensor, y: Tensor | float) -> Tensor:
@@ -95,6 +94,11 @@ def _power_slope(x: Any, y: Any) -> Any:
     if isinstance(y, SCALARS):
         return y * _power(x, y - 1) if y else 0
     return where(equal(y, 0), 0, y * _power(x, y - 1))
+
+
+def _log_of_base(x: Any, y: Any) -> Any:
+    """log x, but 0 where x is 0 and y is not negative: there 0 ** y is taken to be constant, as in PyTorch."""
+    return where(logical_and(equal(x, 0), greater_equal(y, 0)), 1, x).log()
 
 
 def _log(x: float) -> float:
@@ -145,7 +149,7 @@ def abs(x: Tensor) -> Tensor:
 
 @elementwise(
     cl={
-        "f": "(x > LIT(T, 0)) ? LIT(T, 1) : ((x < LIT(T, 0)) ? LIT(T, -1) : x)",
+        "f": "(x > LIT(T, 0)) ? LIT(T, 1) : ((x < LIT(T, 0)) ? LIT(T, -1) : x + LIT(T, 0))",  # -0 + 0 is 0
         "i": "(x > LIT(T, 0)) ? LIT(T, 1) : ((x < LIT(T, 0)) ? LIT(T, -1) : LIT(T, 0))",
         "u": "(x != LIT(T, 0)) ? LIT(T, 1) : LIT(T, 0)",
     },

@@ -23,14 +23,14 @@ class Optimizer:
     options such as "lr", which may be changed at any time.
 
     Args:
-        params: leaf tensors that require a gradient, or dicts with such under "params" and with options of
-            their own (PyTorch's parameter groups).
+        params: leaf tensors, or dicts with such under "params" and with options of their own (PyTorch's
+            parameter groups). One without a gradient, such as a frozen one, is passed over.
         defaults: the options of groups that do not set them.
 
     Raises:
         TypeError: for something that is not a tensor.
-        ValueError: if there are no parameters, one stands there twice, was computed, or requires no gradient;
-            for an option that does not exist.
+        ValueError: if there are no parameters, one stands there twice or was computed; for an option that does
+            not exist.
     """
 
     #: The names of what is remembered of a parameter, once it has been updated.
@@ -234,8 +234,6 @@ def _check_parameter(index: int, param: Any) -> None:
         raise ValueError(
             f"parameter {index}, of shape {param.shape}, was computed by {param.op!r}; only leaves can be optimized"
         )
-    if not param.requires_grad:
-        raise ValueError(f"parameter {index}, of shape {param.shape}, does not require a gradient; leave it out")
 
 
 def _step_count(key: str, value: Any, param: Tensor) -> int:

@@ -40,6 +40,7 @@ class OpenCLDevice(Device):
     # -- memory ---------------------------------------------------------------------------------
 
     def empty(self, size: int, dtype: DType) -> cl.MemoryObject:
+        self._check_process()
         nbytes = max(1, size) * dtype.itemsize
         try:
             with self.lock:
@@ -60,6 +61,7 @@ class OpenCLDevice(Device):
 
     def download(self, view: ArrayView) -> np.ndarray:
         """Copy out the contiguous stretch that a view covers; only whole stretches come down."""
+        self._check_process()
         result = np.empty(view.shape, view.dtype)
         if result.size:
             with self.lock:
