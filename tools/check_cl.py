@@ -1,0 +1,82 @@
+"""Check the syntax of the kernels in `cl/` as OpenCL C 1.2, every warning an error.
+
+    python tools/check_cl.py [FILE ...]
+
+The compiler is the clang inside the `clang-tidy` wheel of PyPI, so nothing need be installed on the system;
+the environment variable NEEDLE_CLANG names a clang to use in its place. Each file is compiled twice: as it
+stands, and with vectors of sixteen lanes.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parents[1] / "cl"
+VARIANTS = ((), ("-DWIDTH=16",))
+# The target is that of SPIR: the only one under which clang knows of every optional type (half, double).
+FLAGS = (
+    "--target=spir64", "-x", "cl", "-cl-std=CL1.2", "-Wall", "-Werror", f"-I{FOLDER}",
+    "-Xclang", "-finclude-default-header",
+)  # fmt: skip
+TIDY = (
+    "--quiet", "--allow-no-checks", "--checks=-*,clang-diagnostic-*", "--header-filter=.*",
+    "--warnings-as-errors=*",
+)  # fmt: skip
+PLANTED_FAULTS = {
+    "error": "__kernel void k(__global float *p) { p[0] = undeclared; }\n",
+    "warning": "__kernel void k(__global float *p) { int unused; p[0] = 1; }\n",
+}
+
+
+def command(file: Path, variant: tuple[str, ...]) -> list[str]:
+    """The command that checks one file under one set of defines."""
+    clang = os.environ.get("NEEDLE_CLANG")
+    if clang:
+        return [clang, "-fsyntax-only", *FLAGS, *variant, str(file)]
+    return ["clang-tidy", *TIDY, str(file), "--", *FLAGS, *variant]
+
+
+def check(file: Path, variant: tuple[str, ...]) -> str:
+    """What the compiler says against `file`; empty if it has nothing to say."""
+    done = subprocess.run(command(file, variant), capture_output=True, text=True, check=False)
+    said = (done.stdout + done.stderr).strip()
+    return said or f"exit status {done.returncode}" if done.returncode else ""
+
+
+def blind_to() -> list[str]:
+    """The kinds of fault that the checker, as it is set up here, would let through."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "planted.cl")
+        missed = []
+        for kind, source in PLANTED_FAULTS.items():
+            file.write_text(source)
+            if not check(file, ()):
+                missed.append(kind)
+        return missed
+
+
+def main(arguments: list[str]) -> int:
+    """Check the files named, or all; return the exit status."""
+    files = [Path(argument) for argument in arguments] or sorted(FOLDER.glob("*.cl"))
+    if not files:
+        print(f"no .cl file in {FOLDER}")
+        return 1
+    if missed := blind_to():
+        print(f"the compiler finds no fault in a planted {' and a planted '.join(missed)}: {command(Path('x.cl'), ())}")
+        return 1
+    faults = 0
+    for file in files:
+        for variant in VARIANTS:
+            if said := check(file, variant):
+                faults += 1
+                print(f"== {file.name} {' '.join(variant)}\n{said}\n")
+    print(f"{len(files)} files, {len(VARIANTS)} variants each: {faults or 'no'} faults")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
