@@ -1,0 +1,67 @@
+"""Which copy of needle the tests run on, which devices, and how hard hypothesis tries.
+
+Environment variables:
+
+- NEEDLE_TEST_DEVICES: the devices to test, by name, comma-separated; one that cannot be used is an error.
+  `*` stands for every other device found. Unset: every usable device.
+- NEEDLE_TEST_INSTALLED: if set, needle must come from this environment's site-packages.
+- HYPOTHESIS_PROFILE: "default", "ci" (the same examples each time) or "nightly" (many).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+import needle as ndl
+
+# A fixture that is a device serves all examples of a test: it has no state that one could leave to the next.
+# The time of an example says nothing: the first one compiles the kernels.
+settings.register_profile(
+    "default", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+settings.register_profile("ci", settings.get_profile("default"), derandomize=True, print_blob=True)
+settings.register_profile("nightly", settings.get_profile("default"), max_examples=1000, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to test another copy of needle than the one that was asked for."""
+    if os.environ.get("NEEDLE_TEST_INSTALLED") and not Path(ndl.__file__).is_relative_to(sys.prefix):
+        raise pytest.UsageError(f"needle comes from {ndl.__file__}, not from the packages under {sys.prefix}")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """The copy of needle and the devices, in the first lines of the report."""
+    return f"needle {ndl.__version__} from {Path(ndl.__file__).parent}, devices: {', '.join(devices_under_test())}"
+
+
+@cache
+def devices_under_test() -> tuple[str, ...]:
+    """The names of the devices that the tests run on."""
+    found = {info.name: info.problem for info in ndl.devices()}
+    usable = [name for name, problem in found.items() if problem is None]
+    wanted = [name.strip() for name in os.environ.get("NEEDLE_TEST_DEVICES", "*").split(",")]
+    missing = [name for name in wanted if name != "*" and name not in usable]
+    if missing:
+        raise pytest.UsageError(f"NEEDLE_TEST_DEVICES asks for {', '.join(missing)}, but there is only {found}")
+    return tuple(name for name in usable if name in wanted or "*" in wanted)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test that takes `device` once on every device."""
+    if "device" in metafunc.fixturenames:
+        metafunc.parametrize("device", devices_under_test(), indirect=True)
+
+
+@pytest.fixture
+def device(request: pytest.FixtureRequest) -> Iterator[ndl.Device]:
+    """Each device in turn, which is also the default device during the test."""
+    with ndl.device(request.param) as opened:
+        yield opened

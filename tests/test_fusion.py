@@ -1,0 +1,236 @@
+"""Elementwise work is recorded, runs fused, and gives what it would give one step at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+import needle as ndl
+from needle.array import evaluation
+from needle.array.expression import MAX_SIZE
+
+
+@contextmanager
+def launches(device: ndl.Device, expected: int) -> Iterator[None]:
+    before = device.launches
+    yield
+    assert device.launches - before == expected
+
+
+def numbers(*shape: int, seed: int = 0) -> ndl.Tensor:
+    return ndl.asarray(np.random.default_rng(seed).standard_normal(shape).astype(np.float32))
+
+
+# -- launch counts ----------------------------------------------------------------------------------
+
+
+def test_an_elementwise_expression_is_one_launch(device: ndl.Device) -> None:
+    x, m, s, b = numbers(37, 53), numbers(53, seed=1), numbers(53, seed=2), numbers(37, 1, seed=3)
+    expected = np.maximum((x.numpy() - m.numpy()) * s.numpy() + b.numpy(), 0)
+    with launches(device, 1):
+        y = ((x - m) * s + b).relu().realize()
+    np.testing.assert_array_equal(y.numpy(), expected)
+
+
+def test_a_mean_of_squares_is_one_fold(device: ndl.Device) -> None:
+    x, y = numbers(8, 8), numbers(8, 8, seed=1)
+    with launches(device, 1):
+        loss = ((x - y) ** 2).mean().realize()
+    np.testing.assert_allclose(loss.item(), ((x.numpy() - y.numpy()) ** 2).mean(), rtol=1e-5)
+
+
+def test_a_long_mean_of_squares_is_at_most_two_launches(device: ndl.Device) -> None:
+    x, y = numbers(1_000_000), numbers(1_000_000, seed=1)
+    before = device.launches
+    ((x - y) ** 2).mean().realize()
+    assert device.launches - before <= 2
+
+
+def test_nothing_is_launched_until_it_is_needed(device: ndl.Device) -> None:
+    x = numbers(10, 10)
+    with launches(device, 0):
+        y = (x + 1).exp() * x.T
+        constant = ndl.zeros((10, 10)) + 1
+        total = y + constant
+        (x * 3).sigmoid()  # nobody ever asks for it
+        x.T[2:, ::-1].reshape(2, 4, 10)
+    with launches(device, 1):
+        total.realize()
+    with launches(device, 0):
+        total.realize()
+
+
+def test_views_and_constants_launch_nothing(device: ndl.Device) -> None:
+    x = numbers(4, 6)
+    with launches(device, 0):
+        for view in (x[1:], x[:, ::-1], x.T, x.reshape(2, 12), ndl.broadcast_to(x, (3, 4, 6)), ndl.flip(x)):
+            view.realize()
+        ndl.ones((4, 6)).T[1:].reshape(-1)
+
+
+def test_a_value_read_by_two_reductions_is_stored_by_the_second(device: ndl.Device) -> None:
+    x = numbers(8, 8)
+    y = x * 2 + 1
+    with launches(device, 1):
+        y.sum().realize()
+    with launches(device, 2):  # y itself, then the reduction
+        y.max().realize()
+    with launches(device, 1):
+        y.min().realize()
+
+
+def test_a_pending_operand_is_not_computed_again_for_every_row(device: ndl.Device) -> None:
+    row, x = numbers(16), numbers(8, 16)
+    with launches(device, 2):
+        (row.exp() + x).realize()
+
+
+def test_shared_steps_are_computed_once(device: ndl.Device) -> None:
+    x = numbers(100)
+    shared = x.exp()
+    y = shared * shared + shared
+    work = evaluation.linearize([y.cached_data])
+    assert [node.record.name for node in work.program.nodes] == ["exp", "multiply", "add"]
+    assert len(work.inputs) == 1
+
+
+def test_one_structure_is_one_program(device: ndl.Device) -> None:
+    first = evaluation.linearize([(numbers(5) * 2 + 1).cached_data]).program
+    second = evaluation.linearize([(numbers(7, 3) * 3 + 4).cached_data]).program
+    assert first is second
+
+
+# -- results do not depend on when ------------------------------------------------------------------
+
+STEPS: dict[str, Callable[[Any, Any], Any]] = {
+    "add": lambda a, b: a + b,
+    "multiply": lambda a, b: a * b,
+    "fma": lambda a, b: a * b + a,
+    "divide": lambda a, b: a / (b * b + 1),
+    "exp": lambda a, b: (a * 0.01).exp(),
+    "scale": lambda a, b: 0.1 * a - 0.7,
+}
+
+
+@given(names=st.lists(st.sampled_from(sorted(STEPS)), min_size=1, max_size=3), size=st.sampled_from([5, 64]))
+def test_results_do_not_depend_on_when_a_tree_is_realized(device: ndl.Device, names: list[str], size: int) -> None:
+    x, y = numbers(size), numbers(size, seed=1)
+    fused, stepwise = x, x
+    for name in names:
+        fused = STEPS[name](fused, y)
+        stepwise = STEPS[name](stepwise, y).realize()
+    np.testing.assert_array_equal(fused.numpy(), stepwise.numpy())
+
+
+def test_a_product_and_a_sum_are_rounded_each(device: ndl.Device) -> None:
+    x, y, z = numbers(1000), numbers(1000, seed=1), numbers(1000, seed=2)
+    expected = x.numpy() * y.numpy() + z.numpy()
+    np.testing.assert_array_equal((x * y + z).numpy(), expected)
+
+
+def test_a_reduction_of_a_tree_is_that_of_its_values(device: ndl.Device) -> None:
+    x = numbers(1000)
+    pending, stored = x * 1.1 + 0.3, (x * 1.1 + 0.3).realize()
+    assert pending.sum().item() == stored.sum().item()
+
+
+# -- bounds -----------------------------------------------------------------------------------------
+
+
+def test_a_long_chain_on_one_array(device: ndl.Device) -> None:
+    x = numbers(100)
+    expected, y = x.numpy(), x
+    before = device.launches
+    for _ in range(1000):
+        y, expected = y * 1.01 - 0.01, expected * np.float32(1.01) - np.float32(0.01)
+    np.testing.assert_array_equal(y.numpy(), expected)
+    assert 10 < device.launches - before < 100
+
+
+def test_trees_stay_bounded(device: ndl.Device) -> None:
+    y = numbers(10)
+    for _ in range(20):  # without a bound this would be a tree of a million leaves
+        y = y + y * 0.5
+        pending = y.cached_data._pending
+        assert pending is None or pending.size <= MAX_SIZE
+    np.testing.assert_allclose(y.numpy(), numbers(10).numpy() * 1.5**20, rtol=1e-5)
+
+
+def test_many_operands(device: ndl.Device) -> None:
+    parts = [ndl.full(6, i) + ndl.zeros(6) for i in range(200)]
+    for part in parts:
+        part.realize()
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    assert total.tolist() == [sum(range(200))] * 6
+
+
+def test_many_pending_arrays_at_once(device: ndl.Device) -> None:
+    x = numbers(6)
+    results = [x + i for i in range(200)]
+    evaluation.realize([r.cached_data for r in results])
+    np.testing.assert_array_equal(results[199].numpy(), x.numpy() + np.float32(199))
+
+
+# -- several outputs, and in place --------------------------------------------------------------------
+
+
+def test_several_arrays_in_one_launch(device: ndl.Device) -> None:
+    x = numbers(20)
+    first = x * 2
+    second = first + 1
+    with launches(device, 1):
+        evaluation.realize([second.cached_data, first.cached_data, first.cached_data])
+    np.testing.assert_array_equal(first.numpy(), x.numpy() * 2)
+    np.testing.assert_array_equal(second.numpy(), x.numpy() * 2 + 1)
+
+
+def test_arrays_of_different_shapes_are_realized_together(device: ndl.Device) -> None:
+    x, y = numbers(20) * 2, numbers(3, 4) * 2
+    with launches(device, 2):
+        evaluation.realize([x.cached_data, y.cached_data])
+
+
+def test_assigning_several_targets_in_one_launch(device: ndl.Device) -> None:
+    w, u, g = numbers(20), numbers(20, seed=1), numbers(20, seed=2)
+    old_w, old_u = w.numpy(), u.numpy()
+    reader = w * 1.0
+    new_u = u * 0.5 + g
+    new_w = w - 0.25 * new_u
+    with launches(device, 2):  # the reader of the old values comes first
+        evaluation.assign([w.cached_data, u.cached_data], [new_w.cached_data, new_u.cached_data])
+    np.testing.assert_array_equal(u.numpy(), old_u * np.float32(0.5) + g.numpy())
+    np.testing.assert_array_equal(w.numpy(), old_w - np.float32(0.25) * u.numpy())
+    np.testing.assert_array_equal(reader.numpy(), old_w)
+
+
+def test_assigning_exchanged_arrays(device: ndl.Device) -> None:
+    a, b = numbers(20), numbers(20, seed=1)
+    old_a, old_b = a.numpy(), b.numpy()
+    new_a, new_b = b * 1.0, a * 1.0
+    evaluation.assign([a.cached_data, b.cached_data], [new_a.cached_data, new_b.cached_data])
+    np.testing.assert_array_equal(a.numpy(), old_b)
+    np.testing.assert_array_equal(b.numpy(), old_a)
+
+
+def test_an_update_keeps_its_memory(device: ndl.Device) -> None:
+    w = numbers(20)
+    storage = w.cached_data.storage
+    w[...] = w * 0.5
+    assert w.cached_data.storage is storage
+
+
+def test_repeated_updates_stay_at_one_launch_each(device: ndl.Device) -> None:
+    w = numbers(20)
+    expected = w.numpy()
+    with launches(device, 50):
+        for _ in range(50):
+            evaluation.assign([w.cached_data], [(w * 0.5).cached_data])
+            expected = expected * np.float32(0.5)
+    np.testing.assert_array_equal(w.numpy(), expected)

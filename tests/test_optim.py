@@ -1,0 +1,363 @@
+"""The optimisers against their formulas in float64, how many launches they take, their state, their errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import needle as ndl
+from needle.array import expression
+from needle.optim import SGD, Adam, AdamW, Optimizer
+
+SHAPES = [(3, 5), (5,), (), (64, 70), (0, 4)]
+STEPS = 5
+
+
+def sgd(w: np.ndarray, grads: list[np.ndarray], *, lr=0.01, momentum=0.0, weight_decay=0.0, nesterov=False):
+    u = np.zeros_like(w)
+    for g in grads:
+        g = g + weight_decay * w
+        u = momentum * u + g
+        w = w - lr * (g + momentum * u if nesterov else u)
+    return w
+
+
+def adam(
+    w: np.ndarray, grads: list[np.ndarray], *,
+    lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, decoupled=False,
+):  # fmt: skip
+    m, v = np.zeros_like(w), np.zeros_like(w)
+    for t, g in enumerate(grads, start=1):
+        if decoupled:
+            w = w - lr * weight_decay * w
+        else:
+            g = g + weight_decay * w
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g**2
+        w = w - lr * (m / (1 - betas[0] ** t)) / (np.sqrt(v / (1 - betas[1] ** t)) + eps)
+    return w
+
+
+def adamw(w: np.ndarray, grads: list[np.ndarray], *, weight_decay=1e-2, **options: Any):
+    return adam(w, grads, weight_decay=weight_decay, decoupled=True, **options)
+
+
+CASES: list[tuple[type[Optimizer], Callable[..., np.ndarray], dict[str, Any]]] = [
+    (SGD, sgd, {}),
+    (SGD, sgd, {"lr": 0.1, "weight_decay": 0.1}),
+    (SGD, sgd, {"lr": 0.1, "momentum": 0.9}),
+    (SGD, sgd, {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1}),
+    (SGD, sgd, {"lr": 0.1, "momentum": 0.8, "weight_decay": 0.1, "nesterov": True}),
+    (Adam, adam, {}),
+    (Adam, adam, {"lr": 0.1, "betas": (0.5, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
+    (AdamW, adamw, {}),
+    (AdamW, adamw, {"lr": 0.1, "betas": (0.5, 0.9), "weight_decay": 0.3}),
+]
+EACH_CASE = pytest.mark.parametrize(
+    ("cls", "formula", "options"), CASES, ids=[f"{c.__name__}-{'-'.join(o) or 'defaults'}" for c, _, o in CASES]
+)
+
+
+def drawn(shape: tuple[int, ...], seed: int) -> np.ndarray:
+    return np.asarray(np.random.default_rng([seed, *shape]).standard_normal(shape))
+
+
+def set_grads(params: list[ndl.Tensor], step: int) -> None:
+    for p in params:
+        p.grad = ndl.asarray(drawn(p.shape, step).astype(p.dtype), device=p.device)
+
+
+def params_of(dtype: str = "float32") -> list[ndl.Tensor]:
+    return [ndl.Tensor(drawn(shape, 99).astype(dtype)) for shape in SHAPES]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@EACH_CASE
+def test_follows_the_formula(device, cls, formula, options, dtype):
+    if not device.supports(np.dtype(dtype)):
+        pytest.skip(f"no {dtype} here")
+    params = params_of(dtype)
+    optimizer = cls(params, **options)
+    for step in range(STEPS):
+        set_grads(params, step)
+        optimizer.step()
+    tolerance = {"float16": 1e-2, "float32": 1e-5, "float64": 1e-12}[dtype]
+    for p in params:
+        start = drawn(p.shape, 99).astype(dtype).astype("float64")
+        grads = [drawn(p.shape, step).astype(dtype).astype("float64") for step in range(STEPS)]
+        assert p.dtype == dtype
+        np.testing.assert_allclose(p.numpy(), formula(start, grads, **options), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@EACH_CASE
+def test_a_step_is_one_launch_a_parameter(device, cls, formula, options, dtype):
+    if not device.supports(np.dtype(dtype)):
+        pytest.skip(f"no {dtype} here")
+    params = [ndl.Tensor(drawn(shape, 1).astype(dtype)) for shape in [(3, 5), (5,), ()]]
+    optimizer = cls(params, **options)
+    for step in range(3):
+        set_grads(params, step)
+        before = device.launches
+        optimizer.step()
+        filled = len(params) if step == 0 and optimizer.state else 0  # the state's zeros
+        assert device.launches - before == len(params) + filled
+
+
+def test_a_step_works_in_place_and_grows_no_graph(device):
+    w = ndl.Tensor([1.0, 2.0])
+    shared, pending = w.detach(), w.detach() * 10
+    optimizer = SGD([w], lr=1.0)
+    w.grad = ndl.asarray([1.0, 1.0])
+    memory = w.cached_data.buffer
+    optimizer.step()
+    assert w.is_leaf() and w.requires_grad and w.cached_data.buffer is memory
+    assert shared.tolist() == [0.0, 1.0]
+    assert pending.tolist() == [10.0, 20.0], "what was recorded before the step is of the values before"
+
+
+def test_new_scalars_reuse_the_kernel(device):
+    w = ndl.Tensor([1.0, 2.0])
+    optimizer = Adam([w])
+    set_grads([w], 0)
+    optimizer.step()
+    programs = len(expression._programs)
+    for optimizer.lr in (0.1, 0.2, 0.3):
+        optimizer.step()
+    assert len(expression._programs) == programs
+
+
+def test_the_gradient_of_a_loss_of_the_parameter_itself(device):
+    w = ndl.Tensor([3.0, -2.0])
+    optimizer = SGD([w], lr=0.25)
+    for _ in range(3):
+        optimizer.zero_grad()
+        (w * w).sum().backward()
+        optimizer.step()  # the gradient 2 w, not yet computed, reads what the step writes
+        kept = w.grad
+    np.testing.assert_allclose(w.numpy(), [0.375, -0.25])
+    np.testing.assert_allclose(kept.numpy(), [1.5, -1.0])
+
+
+def test_parameters_without_gradient_are_left_alone(device):
+    w, frozen = ndl.Tensor([1.0]), ndl.Tensor([1.0])
+    optimizer = Adam([w, frozen], lr=0.1, weight_decay=0.5)
+    w.grad = ndl.asarray([1.0])
+    optimizer.step()
+    assert frozen.tolist() == [1.0] and frozen not in optimizer.state
+    assert w.tolist() != [1.0]
+
+
+@pytest.mark.parametrize("name", ["reset_grad", "zero_grad"])
+def test_gradients_are_forgotten(device, name):
+    w = ndl.Tensor([1.0])
+    (w * 2).sum().backward()
+    getattr(SGD([w]), name)()
+    assert w.grad is None
+
+
+def test_parameters_that_are_not_in_memory_of_their_own(device):
+    constant = ndl.zeros((2, 3), requires_grad=True)
+    repeated = ndl.asarray([[1.0], [2.0]]).broadcast_to((2, 3)).detach().requires_grad_()
+    turned = ndl.asarray(np.arange(6, dtype=np.float32).reshape(3, 2)).transpose().detach().requires_grad_()
+    optimizer = SGD([constant, repeated, turned], lr=1.0, momentum=0.5)
+    grad = np.arange(6, dtype=np.float32).reshape(2, 3)
+    for p in optimizer.params:
+        p.grad = ndl.asarray(grad)
+    optimizer.step()
+    np.testing.assert_allclose(constant.numpy(), -grad)
+    np.testing.assert_allclose(repeated.numpy(), [[1], [2]] - grad)
+    np.testing.assert_allclose(turned.numpy(), np.arange(6).reshape(3, 2).T - grad)
+
+
+def test_groups_have_options_of_their_own(device):
+    a, b = ndl.Tensor([1.0]), ndl.Tensor([1.0])
+    optimizer = SGD([{"params": [a]}, {"params": b, "lr": 0.5}], lr=0.25)
+    a.grad = b.grad = ndl.asarray([1.0])
+    optimizer.step()
+    assert (a.item(), b.item()) == (0.75, 0.5)
+    optimizer.lr = 0.0
+    optimizer.step()
+    assert (a.item(), b.item()) == (0.75, 0.5)
+    assert [g["lr"] for g in optimizer.param_groups] == [0.0, 0.0]
+
+
+def test_the_course_s_keywords(device):
+    optimizer = Adam([ndl.Tensor([1.0])], lr=0.01, beta1=0.8, beta2=0.99, eps=1e-7, weight_decay=0.1)
+    group = optimizer.param_groups[0]
+    assert (group["beta1"], group["beta2"]) == (0.8, 0.99)
+
+
+def test_a_subclass_as_the_course_writes_it(device):
+    class Plain(Optimizer):
+        def __init__(self, parameters, lr=0.01):
+            super().__init__(parameters)
+            self.lr = lr
+
+        def step(self):
+            for w in self.parameters:
+                w.data = w.data + (-self.lr) * w.grad.data
+
+    w = ndl.Tensor([1.0, 2.0])
+    optimizer = Plain(iter([w]), lr=0.5)
+    (w * w).sum().backward()
+    optimizer.step()
+    optimizer.reset_grad()
+    assert w.tolist() == [0.0, 0.0] and w.grad is None and optimizer.params == [w]
+
+
+def test_step_must_be_defined(device):
+    w = ndl.Tensor([1.0])
+    w.grad = ndl.asarray([1.0])
+    with pytest.raises(NotImplementedError, match="Optimizer defines no step"):
+        Optimizer([w]).step()
+    with pytest.raises(AttributeError, match="no learning rate"):
+        _ = Optimizer([w]).lr
+
+
+# -- state ------------------------------------------------------------------------------------------
+
+
+@EACH_CASE
+def test_training_goes_on_from_a_saved_state(device, tmp_path: Path, cls, formula, options):
+    params = params_of()
+    optimizer = cls(params, **options)
+    for step in range(3):
+        set_grads(params, step)
+        optimizer.step()
+    ndl.save(tmp_path / "optimizer.safetensors", optimizer)
+    copies = [ndl.Tensor(p.numpy()) for p in params]
+    resumed = cls(copies, lr=77.0)
+    resumed.load_state_dict(ndl.load(tmp_path / "optimizer.safetensors"))
+    assert resumed.lr == optimizer.lr
+    for step in range(3, 5):
+        for some, one in ((params, optimizer), (copies, resumed)):
+            set_grads(some, step)
+            one.step()
+    for p, q in zip(params, copies, strict=True):
+        np.testing.assert_array_equal(p.numpy(), q.numpy())
+
+
+def test_a_loaded_state_is_a_copy(device):
+    w, other = ndl.Tensor([1.0]), ndl.Tensor([1.0])
+    w.grad = other.grad = ndl.asarray([1.0])
+    first, second = SGD([w], momentum=0.5), SGD([other], momentum=0.5)
+    first.step()
+    state = first.state_dict()
+    assert set(state) == {
+        "param_groups.0.lr", "param_groups.0.momentum", "param_groups.0.weight_decay", "param_groups.0.nesterov",
+        "state.0.momentum_buffer",
+    }  # fmt: skip
+    second.load_state_dict(state)
+    second.step()
+    assert state["state.0.momentum_buffer"].tolist() == [1.0]
+    assert not state["state.0.momentum_buffer"].requires_grad
+
+
+def test_the_state_follows_a_parameter_to_another_device(device):
+    w = ndl.Tensor(np.ones(3, np.float32))
+    optimizer = SGD([w], lr=1.0, momentum=0.5)
+    w.grad = ndl.asarray(np.ones(3, np.float32))
+    optimizer.step()
+    elsewhere = ndl.device("numpy")
+    w.data = w.data.to(elsewhere)
+    w.grad = ndl.asarray(np.ones(3, np.float32), device=elsewhere)
+    optimizer.step()
+    assert w.tolist() == [-1.5] * 3 and w.device is elsewhere
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"param_groups.0.lr": None}, "lacks 'param_groups.0.lr'"),
+        ({"state.0.exp_avg": None}, "lacks 'state.0.exp_avg'"),
+        ({"state.7.step": 1}, "'state.7.step' is of a parameter beyond the 1"),
+        ({"state.0.speed": 1}, "'state.0.speed' is not part of the state of this Adam"),
+        ({"weight": 1}, "'weight' is not part of the state"),
+        ({"state.0.exp_avg": np.zeros(3)}, r"'state.0.exp_avg' has shape \(3,\); the parameter has \(2,\)"),
+        ({"state.0.exp_avg": 0.5}, "'state.0.exp_avg' must be a tensor"),
+        ({"state.0.step": "two"}, "'state.0.step' must be a whole number"),
+        ({"param_groups.0.lr": -1.0}, "lr=-1.0 must be at least 0"),
+    ],
+)
+def test_a_state_that_does_not_fit_changes_nothing(device, change, message):
+    w = ndl.Tensor([1.0, 2.0])
+    w.grad = ndl.asarray([1.0, 1.0])
+    optimizer = Adam([w])
+    optimizer.step()
+    state = {**optimizer.state_dict(), "param_groups.0.eps": 0.5}
+    for key, value in change.items():
+        state[key] = ndl.asarray(value) if isinstance(value, np.ndarray) else value
+        if value is None:
+            del state[key]
+    with pytest.raises(ValueError, match=message):
+        optimizer.load_state_dict(state)
+    assert optimizer.param_groups[0]["eps"] == 1e-8 and optimizer.state[w]["step"] == 1
+
+
+# -- errors -----------------------------------------------------------------------------------------
+
+
+def test_a_frozen_parameter_is_passed_over(device):
+    w, frozen = ndl.Tensor([1.0]), ndl.Tensor([2.0], requires_grad=False)
+    optimizer = SGD([w, frozen], lr=1.0)
+    (w * frozen).sum().backward()
+    optimizer.step()
+    assert w.tolist() == [-1.0] and frozen.tolist() == [2.0]
+
+
+def test_bad_parameters(device):
+    w = ndl.Tensor([1.0, 2.0])
+    for params, error, message in [
+        ([], ValueError, "at least one parameter"),
+        (w, TypeError, "not a single Tensor"),
+        ([w, 3], TypeError, "parameter 1 is a int"),
+        ([w, w], ValueError, r"parameter 1, of shape \(2,\), is given twice"),
+        ([w * 2], ValueError, "was computed by multiply"),
+        ([{"lr": 1.0}], TypeError, 'with the key "params"'),
+        ([{"params": [w], "learning_rate": 1.0}], ValueError, "no option 'learning_rate'; it has 'lr', 'momentum'"),
+        ([{"params": [w]}, {"params": [w]}], ValueError, "given twice"),
+    ]:
+        with pytest.raises(error, match=message):
+            SGD(params)
+
+
+@pytest.mark.parametrize(
+    ("cls", "options", "message"),
+    [
+        (SGD, {"lr": -0.1}, "lr=-0.1 must be at least 0"),
+        (SGD, {"lr": float("nan")}, "lr=nan must be at least 0"),
+        (SGD, {"lr": "fast"}, "lr='fast' must be at least 0"),
+        (SGD, {"momentum": 1.0}, "momentum=1.0 must be at least 0 and below 1"),
+        (SGD, {"weight_decay": -1}, "weight_decay=-1 must be"),
+        (SGD, {"nesterov": True}, "nesterov=True needs a momentum"),
+        (Adam, {"betas": (0.9, 1.0)}, "beta2=1.0 must be"),
+        (Adam, {"beta1": -0.1}, "beta1=-0.1 must be"),
+        (Adam, {"eps": -1e-8}, "eps=-1e-08 must be"),
+        (AdamW, {"weight_decay": -1.0}, "weight_decay=-1.0 must be"),
+    ],
+)
+def test_bad_options(device, cls, options, message):
+    with pytest.raises(ValueError, match=message):
+        cls([ndl.Tensor([1.0])], **options)
+
+
+def test_betas_must_be_a_pair(device):
+    with pytest.raises(TypeError, match=r"betas=0.9 must be two numbers; beta1 and beta2 are keywords"):
+        Adam([ndl.Tensor([1.0])], 0.1, 0.9)
+
+
+def test_bad_gradients(device):
+    w = ndl.Tensor([1.0, 2.0])
+    optimizer = SGD([w])
+    w.grad = ndl.asarray([1.0])
+    with pytest.raises(ValueError, match=r"shape \(2,\) has a gradient of shape \(1,\)"):
+        optimizer.step()
+    w.grad = np.ones(2, np.float32)
+    with pytest.raises(TypeError, match="gradient of a parameter is a ndarray"):
+        optimizer.step()
+    assert w.tolist() == [1.0, 2.0]

@@ -1,0 +1,85 @@
+"""The kernels in the shapes that other devices give them: many work-items, narrow vectors, 32-bit indices."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+import needle as ndl
+from needle.backend.opencl.device import OpenCLDevice
+
+SHAPES = {
+    "gpu": {"vector_bytes": 4, "local_size": 64, "wide_index": False, "fold_columns": 1, "groups": 8},
+    "gpu with vectors": {"vector_bytes": 16, "local_size": 16, "wide_index": False, "fold_columns": 2, "groups": 4},
+    "work-groups of one": {"vector_bytes": 4, "local_size": 1, "wide_index": False, "fold_columns": 1, "groups": 1},
+}
+
+
+@pytest.fixture(params=SHAPES)
+def shaped(request, device):
+    """A second device on the same hardware, with another profile."""
+    if not isinstance(device, OpenCLDevice):
+        pytest.skip("only OpenCL devices have a profile")
+    with _reshaped(device, request.param) as opened:
+        yield opened
+
+
+@cache
+def _reshaped(device, shape):
+    """One device for all tests of a shape, so that each kernel is compiled once."""
+    opened = OpenCLDevice(device.info, device.cl_device)
+    opened.profile = replace(opened.profile, **SHAPES[shape])
+    return opened
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (17,), (37, 53), (5, 1, 7), (2, 3, 4, 5), (0, 3), (300, 301)])
+def test_fused_expressions(shaped, shape):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal(shape).astype(np.float32), rng.standard_normal(shape).astype(np.float32)
+    result = ((ndl.asarray(x) - 0.5) * ndl.asarray(y)).relu() + 1
+    np.testing.assert_allclose(result.numpy(), np.maximum((x - 0.5) * y, 0) + 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("view", ["transposed", "reversed", "column", "row", "every other"])
+def test_strided_operands(shaped, view):
+    x = np.arange(37 * 53, dtype=np.float32).reshape(37, 53)
+    index = {"reversed": np.s_[::-1, ::-1], "column": np.s_[:, :1], "row": np.s_[:1], "every other": np.s_[::2, 1::3]}
+    a = ndl.asarray(x)
+    if view == "transposed":
+        ours, theirs, other = a.T, x.T, x.T.copy()
+    else:
+        ours, theirs = a[index[view]], x[index[view]]
+        other = x if view in ("column", "row") else theirs.copy()
+    np.testing.assert_array_equal((ours * 2 + ndl.asarray(other)).numpy(), theirs * 2 + other)
+
+
+@pytest.mark.parametrize("axis", [None, 1, (0, 2)])
+@pytest.mark.parametrize("shape", [(3, 5, 7), (2, 700, 33), (100_000, 1, 3)])
+def test_reductions(shaped, shape, axis):
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal(shape).astype(np.float32)
+    a = ndl.asarray(x)
+    exact = x.astype(np.float64)
+    np.testing.assert_allclose(a.sum(axis).numpy(), exact.sum(axis), rtol=1e-5, atol=1e-3)
+    np.testing.assert_array_equal(a.max(axis).numpy(), x.max(axis))
+    np.testing.assert_allclose((a * 2 + 1).mean(axis).numpy(), (exact * 2 + 1).mean(axis), rtol=1e-5, atol=1e-5)
+    if axis is None or isinstance(axis, int):
+        np.testing.assert_array_equal(a.argmax(axis).numpy(), x.argmax(axis))
+        np.testing.assert_array_equal(a.argmin(axis).numpy(), x.argmin(axis))
+
+
+def test_training_step(shaped):
+    rng = np.random.default_rng(2)
+    x, w = rng.standard_normal((33, 17)).astype(np.float32), rng.standard_normal((17, 5)).astype(np.float32)
+    labels = rng.integers(0, 5, 33)
+    weight = ndl.Tensor(w)
+    loss = ndl.nn.functional.cross_entropy(ndl.asarray(x) @ weight, ndl.asarray(labels))
+    loss.backward()
+    ndl.optim.SGD([weight], lr=0.1).step()
+    logits = x.astype(np.float64) @ w
+    chances = np.exp(logits - logits.max(1, keepdims=True))
+    chances /= chances.sum(1, keepdims=True)
+    gradient = x.T @ (chances - np.eye(5)[labels]) / 33
+    np.testing.assert_allclose(loss.item(), -np.log(chances[np.arange(33), labels]).mean(), rtol=1e-5)
+    np.testing.assert_allclose(weight.numpy(), w - 0.1 * gradient, rtol=1e-4, atol=1e-5)
