@@ -24,6 +24,13 @@
 #ifndef COLUMNS
 #define COLUMNS 16
 #endif
+// Which kernel to compile: `reduce_columns` (1) or `reduce_rows` (0); both if it is not said.
+#if !defined(ACROSS) || ACROSS
+#define WITH_COLUMNS
+#endif
+#if !defined(ACROSS) || !ACROSS
+#define WITH_ROWS
+#endif
 // Whether to keep totals by Kahan's compensated summation (1965): for sums of floats.
 #ifndef COMPENSATED
 #define COMPENSATED 1
@@ -56,6 +63,7 @@ static inline void add_block(total_t *total, accumulator block) {
 #endif
 }
 
+#ifdef WITH_ROWS
 static inline ACC fold_lanes(accumulator vector) {
     lanes_t value;
     value.vector = vector;
@@ -134,6 +142,9 @@ void reduce_rows(__global OUT *restrict output, const long output_start, const l
     }
 }
 
+#endif
+
+#ifdef WITH_COLUMNS
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
 void reduce_columns(__global OUT *restrict output, const long output_start, const long outputs, const long segments,
                     const long fold_rows, const long count, __constant const long *layout, PARAMETERS) {
@@ -187,3 +198,4 @@ void reduce_columns(__global OUT *restrict output, const long output_start, cons
         }
     }
 }
+#endif

@@ -92,6 +92,7 @@ from needle.ops import flip as flip
 from needle.ops import floor as floor
 from needle.ops import floor_divide as floor_divide
 from needle.ops import gelu as gelu
+from needle.ops import gelu_tanh as gelu_tanh
 from needle.ops import getitem as getitem
 from needle.ops import greater as greater
 from needle.ops import greater_equal as greater_equal

@@ -345,3 +345,14 @@ def test_assignment_errors(device: ndl.Device) -> None:
         ndl.Tensor([1.0])[0] = 2
     with pytest.raises(ValueError, match="repeats"):
         ndl.broadcast_to(x[0], (3, 4))[...] = 1
+
+
+def test_what_is_computed_from_a_constant_keeps_its_values(device):
+    x = ndl.zeros((2, 3))
+    doubled, shifted, view = x * 2 + 1, ndl.asarray(np.ones((2, 3), np.float32)) + x, x[1]
+    x[...] = 7
+    assert doubled.reshape(6).tolist() == [1.0] * 6
+    assert shifted.tolist() == [[1.0] * 3] * 2
+    assert view.tolist() == [7.0] * 3
+    view[0] = 5
+    assert x.tolist() == [[7.0] * 3, [5.0, 7.0, 7.0]]

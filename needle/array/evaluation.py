@@ -127,14 +127,21 @@ def _record(record: Elementwise, operands: tuple[Any, ...], dtype: DType, shape:
         size += 1 if pending is None else pending.size
     if size > MAX_SIZE:
         realize([o for o in operands if not isinstance(o, SCALARS) and o._pending is not None])
-        size = 1 + len(operands)
+        size, constant = 1 + len(operands), False
+    if constant:  # of its own, whatever becomes of the operands
+        operands = tuple(o if isinstance(o, SCALARS) else _stand_in(o) for o in operands)
+        return NDArray._make(device, dtype, shape, None, pending=Pending(record, operands, size, constant))
     result = NDArray._make(device, dtype, shape, None, pending=Pending(record, operands, size, constant))
-    if not constant:
-        reader = ref(result)
-        for operand in operands:
-            if not isinstance(operand, SCALARS):
-                (operand._pending or operand._storage).readers.add(reader)
+    reader = ref(result)
+    for operand in operands:
+        if not isinstance(operand, SCALARS):
+            (operand._pending or operand._storage).readers.add(reader)
     return result
+
+
+def _stand_in(array: NDArray) -> NDArray:
+    """Another array with the same pending work: computing either leaves the other as it is."""
+    return NDArray._make(array.device, array.dtype, array.shape, None, pending=array._pending)
 
 
 # -- computing --------------------------------------------------------------------------------------
@@ -144,7 +151,7 @@ def realize(arrays: Sequence[NDArray]) -> None:
     """Compute pending `arrays`; those of one shape and device together, in one launch up to MAX_SIZE."""
     with _lock:
         groups: dict[tuple[Shape, Device], dict[int, NDArray]] = {}
-        for array in arrays:
+        for array in (a if a._base is None else a._base for a in arrays):
             if array._pending is not None:
                 groups.setdefault((array.shape, array.device), {})[id(array)] = array
         for (shape, device), group in groups.items():
@@ -186,7 +193,8 @@ def _evaluate(work: Work, outputs: Sequence[NDArray]) -> None:
 def _worn(work: Work, outputs: Sequence[NDArray]) -> list[NDArray]:
     """The steps of `work` that have been computed often enough, and had better be stored with `outputs`."""
     chosen = {id(v._pending) for v in outputs}
-    return [a for a in work.steps if a._pending and a._pending.uses >= MAX_USES and id(a._pending) not in chosen]
+    worn = [a for a in work.steps if (p := a._pending) is not None and p.uses >= MAX_USES and not p.constant]
+    return [a for a in worn if id(a._pending) not in chosen]
 
 
 def _count_uses(work: Work) -> None:
@@ -201,10 +209,17 @@ def _adopt(array: NDArray, source: NDArray, readers: Readers) -> None:
     readers.move_to(source._storage.readers)
     array._storage, array._strides, array._offset = source._storage, source._strides, source._offset
     array._pending = None
+    if array._constant_views is not None:
+        for view in array._constant_views.take():
+            view._storage, view._pending, view._base = array._storage, None, None
+            view._whole = view.size == array.size
+        array._constant_views = None
 
 
 def copy(array: NDArray) -> NDArray:
-    """A contiguous copy."""
+    """A contiguous copy; of a constant another constant."""
+    if array._pending is not None and array._pending.constant:
+        return _stand_in(array)
     output = NDArray.empty(array.shape, array.dtype, array.device)
     _evaluate(linearize([array]), [output])
     assert output._storage is not None
@@ -223,9 +238,7 @@ def write(target: NDArray, value: Any) -> None:
     value = cast(value, target.dtype)
     if value.shape != target.shape:
         value = value.broadcast_to(target.shape)
-    if value._pending is not None:  # a stand-in, so that the caller's own array stays as it is
-        value = NDArray._make(value.device, value.dtype, value.shape, None, pending=value._pending)
-    assign([target], [value])
+    assign([target], [value if value._pending is None else _stand_in(value)])
 
 
 def _weak_scalar(value: Any, dtype: DType) -> Scalar:

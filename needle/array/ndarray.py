@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 
@@ -41,7 +42,19 @@ class NDArray(Operators):
     into an array first computes everything recorded that still has to read it.
     """
 
-    __slots__ = ("__weakref__", "_offset", "_pending", "_storage", "_strides", "_whole", "device", "dtype", "shape")
+    __slots__ = (
+        "__weakref__",
+        "_base",
+        "_constant_views",
+        "_offset",
+        "_pending",
+        "_storage",
+        "_strides",
+        "_whole",
+        "device",
+        "dtype",
+        "shape",
+    )
 
     # NumPy's operators give way to ours: `numpy_array + x` becomes `x.__radd__`.
     __array_ufunc__ = None
@@ -54,6 +67,8 @@ class NDArray(Operators):
     _offset: int
     _pending: Pending | None
     _whole: bool  # whether all elements of the storage are in view
+    _base: NDArray | None  # of a view of a constant not yet written out: what it is a view of
+    _constant_views: Readers | None  # the views that have this array as their base
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise TypeError("NDArray is not constructed directly; use needle.asarray or NDArray.from_numpy")
@@ -80,6 +95,7 @@ class NDArray(Operators):
         array._offset = offset
         array._pending = pending
         array._whole = True
+        array._base = array._constant_views = None
         return array
 
     @classmethod
@@ -151,6 +167,11 @@ class NDArray(Operators):
         return self._storage.host_bounds if self._storage is not None and self._whole else None
 
     @property
+    def memory(self) -> object:
+        """What arrays have in common that share memory, now or once they are computed."""
+        return self._storage if self._pending is None else self._pending
+
+    @property
     def geometry(self) -> views.Geometry:
         return views.Geometry(self.shape, self.strides, self._offset)
 
@@ -219,9 +240,14 @@ class NDArray(Operators):
     # -- views ----------------------------------------------------------------------------------
 
     def _view(self, shape: Shape, strides: Strides, offset: int) -> NDArray:
-        """A window on the same memory; of a constant not yet written out, the constant in that shape."""
+        """A window on the same memory. Of a constant it is the constant until that is written out."""
         if self._pending is not None and self._pending.constant:
-            return NDArray._make(self.device, self.dtype, shape, None, pending=self._pending)
+            result = NDArray._make(self.device, self.dtype, shape, None, strides, offset, self._pending)
+            result._base = base = self if self._base is None else self._base
+            if base._constant_views is None:
+                base._constant_views = Readers()
+            base._constant_views.add(ref(result))
+            return result
         result = NDArray._make(self.device, self.dtype, shape, self.storage, strides, offset)
         result._whole = self._whole and prod(shape) == self.size
         return result

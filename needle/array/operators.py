@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 #: Operation name -> function on arrays (or tensors) and scalars; `needle.ops.base` fills it.
 TABLE: dict[str, Callable[..., Any]] = {}
 
@@ -40,12 +42,24 @@ def _function(name: str) -> Callable[..., Any]:
 
 def _binary(name: str) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
     def method(self: Any, other: Any) -> Any:
-        return TABLE[name](self, other)
+        return TABLE[name](self, other) if _is_ours(other) else NotImplemented
 
     def reflected(self: Any, other: Any) -> Any:
-        return TABLE[name](other, self)
+        return TABLE[name](other, self) if _is_ours(other) else NotImplemented
 
     return method, reflected
+
+
+def _equality(name: str) -> Callable[[Any, Any], Any]:
+    def method(self: Any, other: Any) -> Any:
+        return TABLE[name](self, other) if isinstance(other, _OPERANDS) else NotImplemented
+
+    return method
+
+
+def _is_ours(other: Any) -> bool:
+    """Whether to operate with `other`, if only to say what is wrong with it; a foreign class gets its turn."""
+    return isinstance(other, _OPERANDS) or type(other).__module__ == "builtins"
 
 
 class Operators:
@@ -74,8 +88,8 @@ class Operators:
     __le__ = _binary("less_equal")[0]
     __gt__ = _binary("greater")[0]
     __ge__ = _binary("greater_equal")[0]
-    __eq__ = _binary("equal")[0]
-    __ne__ = _binary("not_equal")[0]
+    __eq__ = _equality("equal")
+    __ne__ = _equality("not_equal")
     __hash__ = object.__hash__
 
     abs = _function("abs")
@@ -99,3 +113,7 @@ class Operators:
     all = _reduction("all")
     argmax = _reduction("argmax")
     argmin = _reduction("argmin")
+
+
+#: What operators take.
+_OPERANDS = (Operators, int, float, np.ndarray, np.generic)

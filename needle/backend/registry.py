@@ -138,6 +138,6 @@ def cuda() -> Device:
     return device(names[0]) if names else AbsentDevice("nvidia", "no NVIDIA GPU with an OpenCL driver was found")
 
 
-def synchronize(device: Device | None = None) -> None:
-    """Wait until everything submitted to `device` (by default the default device) is done."""
-    (device or default_device()).synchronize()
+def synchronize(name: str | Device | None = None) -> None:
+    """Wait until everything submitted to a device (by default the default device) is done."""
+    (default_device() if name is None else device(name)).synchronize()

@@ -11,7 +11,7 @@ from typing import Any
 
 from needle import ops
 from needle.array import evaluation
-from needle.nn._checks import probability
+from needle.nn._checks import one_of, probability
 from needle.nn._loss_functions import cross_entropy as cross_entropy
 from needle.nn._loss_functions import l1_loss as l1_loss
 from needle.nn._loss_functions import mse_loss as mse_loss
@@ -48,7 +48,8 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
     approximate="tanh" takes 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))). Raises ValueError for another.
     """
-    return ops.gelu(input, approximate)
+    one_of("approximate", approximate, ("none", "tanh"))
+    return ops.gelu(input) if approximate == "none" else ops.gelu_tanh(input)
 
 
 def softplus(input: Tensor, beta: float = 1.0) -> Tensor:

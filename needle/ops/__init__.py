@@ -1,6 +1,7 @@
 """Every operation on tensors, each declared once; `registry` lists the elementwise ones."""
 
 from needle.ops.activation import gelu as gelu
+from needle.ops.activation import gelu_tanh as gelu_tanh
 from needle.ops.activation import relu as relu
 from needle.ops.activation import sigmoid as sigmoid
 from needle.ops.activation import silu as silu

@@ -70,18 +70,10 @@ def softplus(x: Tensor) -> Tensor:
     typing="float",
     gradient=lambda g, y, x: g * (0.5 + 0.5 * erf(x * _SQRT_HALF) + x * (exp(x * x * -0.5) * _DENSITY)),
 )
-def _gelu_exact(x: Tensor) -> Tensor:
-    """x times the normal distribution function of x."""
+def gelu(x: Tensor) -> Tensor:
+    """x * Phi(x), Phi the normal distribution function (Hendrycks and Gimpel 2016)."""
 
 
-def gelu(x: Tensor, approximate: str = "none") -> Tensor:
-    """x * Phi(x), Phi the normal distribution function (Hendrycks and Gimpel 2016).
-
-    approximate="tanh" takes 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) instead. Raises ValueError for
-    any other name than "none" and "tanh".
-    """
-    if approximate == "none":
-        return _gelu_exact(x)
-    if approximate == "tanh":
-        return 0.5 * x * (1 + (_TANH_SCALE * (x + 0.044715 * (x * x * x))).tanh())
-    raise ValueError(f"approximate={approximate!r} is not known; expected 'none' or 'tanh'")
+def gelu_tanh(x: Tensor) -> Tensor:
+    """0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), close to `gelu` (Hendrycks and Gimpel 2016)."""
+    return 0.5 * x * (1 + (_TANH_SCALE * (x + 0.044715 * (x * x * x))).tanh())

@@ -167,9 +167,7 @@ def test_unary_at_special_values(parity, name):
 
 def test_gelu_by_tanh(parity):
     x = np.linspace(-4, 4, 33)
-    parity.same(
-        lambda t: ndl.gelu(t, approximate="tanh"), lambda t: torch.nn.functional.gelu(t, approximate="tanh"), x
-    )
+    parity.same(lambda t: ndl.gelu(t, approximate="tanh"), lambda t: torch.nn.functional.gelu(t, approximate="tanh"), x)
 
 
 def test_round_takes_halves_to_even(parity):

