@@ -45,7 +45,7 @@
 #define SELECT(T, condition, x, y) ((CAT(convert_, VEC(MASK(T)))(condition) != LIT(MASK(T), 0)) ? (x) : (y))
 
 // Smallest and largest value of a type: where a maximum or a minimum starts.
-#define LOWEST(T) LOWEST_##T
+#define LOWEST(T) CAT(LOWEST_, T)
 #define LOWEST_uchar 0
 #define LOWEST_ushort 0
 #define LOWEST_uint 0
@@ -57,7 +57,7 @@
 #define LOWEST_half -INFINITY
 #define LOWEST_float -INFINITY
 #define LOWEST_double -INFINITY
-#define HIGHEST(T) HIGHEST_##T
+#define HIGHEST(T) CAT(HIGHEST_, T)
 #define HIGHEST_uchar UCHAR_MAX
 #define HIGHEST_ushort USHRT_MAX
 #define HIGHEST_uint UINT_MAX

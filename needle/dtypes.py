@@ -9,12 +9,12 @@ can hold them.
 from __future__ import annotations
 
 from functools import cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike as NumpyDTypeLike
 
-DType: TypeAlias = "np.dtype[np.generic]"
+DType: TypeAlias = np.dtype[Any]
 Scalar: TypeAlias = bool | int | float
 Shape: TypeAlias = tuple[int, ...]
 DTypeLike: TypeAlias = NumpyDTypeLike | None

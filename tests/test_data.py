@@ -183,8 +183,8 @@ LABELS = np.array([3, 1, 4, 1, 5], np.uint8)
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[Path, Path]:
     images, labels = tmp_path / "images.gz", tmp_path / "labels.gz"
-    images.write_bytes(gzip.compress(idx(IMAGES)))
-    labels.write_bytes(gzip.compress(idx(LABELS)))
+    images.write_bytes(gzip.compress(idx(IMAGES), mtime=0))
+    labels.write_bytes(gzip.compress(idx(LABELS), mtime=0))
     return images, labels
 
 
@@ -208,15 +208,15 @@ def test_mnist_with_transforms(device, files):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (gzip.compress(idx(IMAGES))[:-40], "is cut short"),
-        (gzip.compress(idx(IMAGES)[:-1]), "is cut short or damaged"),
-        (gzip.compress(idx(IMAGES) + b"x"), "is cut short or damaged"),
-        (gzip.compress(idx(IMAGES)[:9]), "is cut short or damaged"),
-        (gzip.compress(idx(LABELS)), "holds no images: it starts with 00000801 instead of 00000803"),
-        (gzip.compress(b""), "holds no images"),
+        (gzip.compress(idx(IMAGES), mtime=0)[:-40], "is cut short"),
+        (gzip.compress(idx(IMAGES)[:-1], mtime=0), "is cut short or damaged"),
+        (gzip.compress(idx(IMAGES) + b"x", mtime=0), "is cut short or damaged"),
+        (gzip.compress(idx(IMAGES)[:9], mtime=0), "is cut short or damaged"),
+        (gzip.compress(idx(LABELS), mtime=0), "holds no images: it starts with 00000801 instead of 00000803"),
+        (gzip.compress(b"", mtime=0), "holds no images"),
         (idx(IMAGES), "is not a gzip file"),
         (b"", "holds no images"),
-        (gzip.compress(idx(IMAGES[:4])), "has 4 images, but .* 5 labels"),
+        (gzip.compress(idx(IMAGES[:4]), mtime=0), "has 4 images, but .* 5 labels"),
     ],
 )
 def test_damaged_mnist_files(files, content: bytes, message: str):

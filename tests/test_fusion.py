@@ -95,13 +95,13 @@ def test_shared_steps_are_computed_once(device: ndl.Device) -> None:
     shared = x.exp()
     y = shared * shared + shared
     work = evaluation.linearize([y.cached_data])
-    assert [node.record.name for node in work.program.nodes] == ["exp", "multiply", "add"]
+    assert [node.record.name for node in work.expression.program.nodes] == ["exp", "multiply", "add"]
     assert len(work.inputs) == 1
 
 
 def test_one_structure_is_one_program(device: ndl.Device) -> None:
-    first = evaluation.linearize([(numbers(5) * 2 + 1).cached_data]).program
-    second = evaluation.linearize([(numbers(7, 3) * 3 + 4).cached_data]).program
+    first = evaluation.linearize([(numbers(5) * 2 + 1).cached_data]).expression.program
+    second = evaluation.linearize([(numbers(7, 3) * 3 + 4).cached_data]).expression.program
     assert first is second
 
 

@@ -43,6 +43,7 @@ def table() -> str:
 
 
 def main() -> int:
+    """Write the page, or check it."""
     text = table()
     if "--check" in sys.argv[1:]:
         if TARGET.read_text() == text:

@@ -186,7 +186,7 @@ def _batches(arrays: Iterable[NDArray]) -> Iterator[list[NDArray]]:
 def _evaluate(work: Work, outputs: Sequence[NDArray]) -> None:
     """Run `work`, the program of values of one shape, into the memory of `outputs`."""
     if prod(outputs[0].shape):
-        outputs[0].device.evaluate(work.program, work.inputs, work.scalars, outputs)
+        outputs[0].device.evaluate(work.expression, outputs)
         _count_uses(work)
 
 
@@ -262,13 +262,13 @@ def assign(targets: Sequence[NDArray], values: Sequence[NDArray]) -> None:
             values = [copy(v) for v in values]  # reads elements that the launch overwrites
             break
     # From here on nothing holds the values' inner steps: those that live on are somebody else's, to be read yet.
-    program, inputs, scalars = linearize(values)[:3]
+    expression = linearize(values).expression
     value_readers = [None if v._pending is None else v._pending.readers for v in values]
     for value in values:
         value._pending = None
     for target in targets:
         realize(target.storage.readers.take())
-    targets[0].device.evaluate(program, inputs, scalars, targets)
+    targets[0].device.evaluate(expression, targets)
     for value, target, own_readers in zip(values, targets, value_readers, strict=True):
         target.storage.host_bounds = None
         if own_readers is not None:
@@ -292,7 +292,7 @@ def reduce(reduction: Reduction, array: NDArray, axes: tuple[int, ...], keepdims
         if worn:
             realize(worn)
             work = linearize([array])
-        array.device.reduce(reduction, work.program, work.inputs, work.scalars, array.shape, axes, output)
+        array.device.reduce(reduction, work.expression, array.shape, axes, output)
         _count_uses(work)
     return output if keepdims else output.reshape(tuple(n for a, n in enumerate(array.shape) if a not in axes))
 

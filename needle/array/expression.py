@@ -14,6 +14,7 @@ from weakref import ReferenceType
 
 import numpy as np
 
+from needle.backend.protocol import Expression
 from needle.backend.records import Elementwise, Node, Program
 from needle.dtypes import DType, Scalar, bool_, float_for, join_scalar, promote
 
@@ -81,12 +82,11 @@ class Pending:
 
 
 class Work(NamedTuple):
-    """A program with what to run it on."""
+    """Pending work written out: what a device runs, the arrays it reads, the pending arrays it computes."""
 
-    program: Program
+    expression: Expression
     inputs: list[NDArray]
-    scalars: list[Scalar]
-    steps: list[NDArray]  # the pending arrays that the program computes
+    steps: list[NDArray]
 
 
 @lru_cache(maxsize=4096)
@@ -192,4 +192,4 @@ def linearize(outputs: Sequence[NDArray]) -> Work:
     program = _programs.get(key)
     if program is None:
         program = _programs[key] = Program(key[0], key[1], tuple(Node(*s) for s in steps), key[3])
-    return Work(program, parts.inputs, parts.scalars, parts.steps)
+    return Work(Expression(program, parts.inputs, parts.scalars), parts.inputs, parts.steps)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from needle.backend.protocol import ArrayView, Backend, Device, DeviceInfo
-from needle.backend.records import Primitive, Program, Reduction
-from needle.dtypes import DType, Scalar, Shape
+from needle.backend.protocol import ArrayView, Backend, Device, DeviceInfo, Expression
+from needle.backend.records import Primitive, Reduction
+from needle.dtypes import DType, Shape
 
 
 class NumpyDevice(Device):
@@ -26,15 +26,9 @@ class NumpyDevice(Device):
     def download(self, view: ArrayView) -> np.ndarray:
         return _array(view).copy()
 
-    def evaluate(
-        self,
-        program: Program,
-        inputs: Sequence[ArrayView],
-        scalars: Sequence[Scalar],
-        outputs: Sequence[ArrayView],
-    ) -> None:
+    def evaluate(self, expression: Expression, outputs: Sequence[ArrayView]) -> None:
         self.launches += 1
-        results = program.evaluate([_array(i) for i in inputs], list(scalars))
+        results = _run(expression)
         # An output may be the memory of an input that another result is still a view of.
         for output, result in zip(outputs, [r.copy() for r in results], strict=True):
             _array(output)[...] = result
@@ -42,15 +36,13 @@ class NumpyDevice(Device):
     def reduce(
         self,
         reduction: Reduction,
-        program: Program,
-        inputs: Sequence[ArrayView],
-        scalars: Sequence[Scalar],
+        expression: Expression,
         shape: Shape,
         axes: tuple[int, ...],
         output: ArrayView,
     ) -> None:
         self.launches += 1
-        (values,) = program.evaluate([_array(i) for i in inputs], list(scalars))
+        (values,) = _run(expression)
         values = np.broadcast_to(values, shape)
         with np.errstate(all="ignore"):
             if reduction.index:
@@ -76,6 +68,10 @@ class NumpyDevice(Device):
 
     def synchronize(self) -> None:
         """Nothing to wait for: NumPy has finished when it returns."""
+
+
+def _run(expression: Expression) -> list[np.ndarray]:
+    return expression.program.evaluate([_array(i) for i in expression.inputs], list(expression.scalars))
 
 
 def _array(view: ArrayView) -> np.ndarray:

@@ -34,6 +34,15 @@ class ArrayView(Protocol):
     def dtype(self) -> DType: ...
 
 
+@dataclass(frozen=True, eq=False)
+class Expression:
+    """A fused elementwise program with the arrays and the scalars that it reads."""
+
+    program: Program
+    inputs: Sequence[ArrayView]
+    scalars: Sequence[Scalar]
+
+
 @dataclass(frozen=True)
 class DeviceInfo:
     """The facts of a device that `python -m needle` prints; `problem` says why it cannot be used."""
@@ -95,14 +104,8 @@ class Device(ABC):
         """A NumPy copy of the elements that `view` covers, in its shape."""
 
     @abstractmethod
-    def evaluate(
-        self,
-        program: Program,
-        inputs: Sequence[ArrayView],
-        scalars: Sequence[Scalar],
-        outputs: Sequence[ArrayView],
-    ) -> None:
-        """Run a fused elementwise program in one launch.
+    def evaluate(self, expression: Expression, outputs: Sequence[ArrayView]) -> None:
+        """Compute a fused expression into `outputs`, one for each output of its program, in one launch.
 
         All outputs have one shape, which the inputs broadcast to. An output may be an input's very
         memory (same elements), never a shifted overlap of it.
@@ -112,14 +115,12 @@ class Device(ABC):
     def reduce(
         self,
         reduction: Reduction,
-        program: Program,
-        inputs: Sequence[ArrayView],
-        scalars: Sequence[Scalar],
+        expression: Expression,
         shape: Shape,
         axes: tuple[int, ...],
         output: ArrayView,
     ) -> None:
-        """Fold the program's one output, of `shape`, over `axes` into `output`, where they have size 1."""
+        """Fold the expression's one output, of `shape`, over `axes` into `output`, where they have size 1."""
 
     @abstractmethod
     def run(

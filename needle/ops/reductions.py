@@ -32,7 +32,7 @@ SUM = register_reduction(
     Reduction("sum", "b + a", "0", np.sum, accumulator_for, compensated=True),
 )
 PROD = register_reduction(Reduction("prod", "b * a", "1", np.prod, accumulator_for))
-MEAN = register_reduction(Reduction("mean", "b + a", "0", np.mean, _same, "r / n", compensated=True, kinds="f"))
+MEAN = register_reduction(Reduction("mean", "b + a", "0", np.mean, _same, "r / (T)n", compensated=True, kinds="f"))
 MAX = register_reduction(Reduction("max", "((a > b) | (a != a)) ? a : b", "LOWEST(T)", np.max, _same))
 MIN = register_reduction(Reduction("min", "((a < b) | (a != a)) ? a : b", "HIGHEST(T)", np.min, _same))
 ANY = register_reduction(Reduction("any", "b | a", "0", np.any, lambda _: bool_, kinds="b"))

@@ -117,9 +117,17 @@ def test_gradient_through_a_conversion(parity):
 
 @pytest.mark.parametrize(
     "shapes",
-    [((3, 4), (4,)), ((3, 1), (1, 4)), ((), (2, 3)), ((1,), (3,)), ((2, 1, 3), (4, 1)), ((1, 1, 1), (2, 3, 4)), ((0, 3), (3,))],
+    [
+        ((3, 4), (4,)),
+        ((3, 1), (1, 4)),
+        ((), (2, 3)),
+        ((1,), (3,)),
+        ((2, 1, 3), (4, 1)),
+        ((1, 1, 1), (2, 3, 4)),
+        ((0, 3), (3,)),
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_broadcasting(parity, shapes):
     parity.same(lambda a, b: a * b + a, lambda a, b: a * b + a, sample(*shapes[0]), sample(*shapes[1]) + 2)
 

@@ -15,9 +15,9 @@ import pyopencl.tools as cl_tools
 from needle.backend.opencl import launchers, programs
 from needle.backend.opencl.layout import Layout
 from needle.backend.opencl.profiles import profile_for
-from needle.backend.protocol import ArrayView, Device, DeviceInfo
-from needle.backend.records import Primitive, Program, Reduction
-from needle.dtypes import DType, Scalar, Shape
+from needle.backend.protocol import ArrayView, Device, DeviceInfo, Expression
+from needle.backend.records import Primitive, Reduction
+from needle.dtypes import DType, Shape
 from needle.errors import DeviceError, OutOfMemoryError
 
 
@@ -119,26 +119,19 @@ class OpenCLDevice(Device):
 
     # -- operations -----------------------------------------------------------------------------
 
-    def evaluate(
-        self,
-        program: Program,
-        inputs: Sequence[ArrayView],
-        scalars: Sequence[Scalar],
-        outputs: Sequence[ArrayView],
-    ) -> None:
-        launchers.elementwise(self, program, inputs, scalars, outputs)
+    def evaluate(self, expression: Expression, outputs: Sequence[ArrayView]) -> None:
+        launchers.elementwise(self, expression, outputs)
 
     def reduce(
         self,
         reduction: Reduction,
-        program: Program,
-        inputs: Sequence[ArrayView],
-        scalars: Sequence[Scalar],
+        expression: Expression,
         shape: Shape,
         axes: tuple[int, ...],
         output: ArrayView,
     ) -> None:
-        launchers.reduction(self, reduction, program, inputs, scalars, shape, axes, output)
+        launch = launchers.argreduction if reduction.index else launchers.reduction
+        launch(self, reduction, expression, shape, axes, output)
 
     def run(
         self,

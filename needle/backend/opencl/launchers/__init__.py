@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from needle.backend.opencl.launchers import index, matmul, random, softmax
+from needle.backend.opencl.launchers.argreduction import argreduction
 from needle.backend.opencl.launchers.elementwise import elementwise
 from needle.backend.opencl.launchers.reduction import reduction
 
@@ -25,4 +26,4 @@ def primitive(name: str) -> Callable[..., None]:
         raise NotImplementedError(f"the OpenCL backend has no kernel for {name!r}") from None
 
 
-__all__ = ["elementwise", "primitive", "reduction"]
+__all__ = ["argreduction", "elementwise", "primitive", "reduction"]

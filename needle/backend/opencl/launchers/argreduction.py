@@ -1,0 +1,87 @@
+"""Launching argmax and argmin (`cl/argreduce.cl`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from needle.backend.opencl.codegen import expression_defines, program_dtypes
+from needle.backend.opencl.launchers.elementwise import (
+    INT64,
+    expression_arguments,
+    expression_types,
+    index_type,
+    width_for,
+)
+from needle.backend.opencl.launchers.folding import Partial, layout_of, partial, reading, segments_for, with_type
+from needle.backend.opencl.layout import FoldLayout
+from needle.backend.opencl.types import cl_type
+from needle.backend.protocol import ArrayView, Expression
+from needle.backend.records import Reduction
+from needle.dtypes import Shape, int64
+
+if TYPE_CHECKING:
+    from needle.backend.opencl.device import OpenCLDevice
+
+
+def argreduction(
+    device: OpenCLDevice,
+    record: Reduction,
+    expression: Expression,
+    shape: Shape,
+    axes: tuple[int, ...],
+    output: ArrayView,
+) -> None:
+    """Write the positions of the extremes of `expression` along `axes` to `output`, in one launch or two."""
+    dtype = program_dtypes(expression.program)[expression.program.outputs[0]]
+    fold = layout_of(expression, shape, axes, ordered=True)
+    segments = segments_for(device, fold, width_for(device, expression.program))
+    if segments == 1:
+        _launch(device, record, expression, fold, 1, output)
+        return
+    values = partial(device, (fold.outputs, segments, 1), dtype)
+    positions = partial(device, values.shape, int64)
+    _launch(device, record, expression, fold, segments, positions, values=values)
+    best = reading(values)
+    fold = layout_of(best, values.shape, (1,), ordered=True)
+    _launch(device, record, best, fold, 1, output, positions=positions)
+
+
+def _launch(
+    device: OpenCLDevice,
+    record: Reduction,
+    expression: Expression,
+    fold: FoldLayout,
+    segments: int,
+    target: ArrayView,
+    values: Partial | None = None,
+    positions: Partial | None = None,
+) -> None:
+    """Write positions to `target` and, of a first launch, the extremes themselves to `values`.
+
+    `positions` are those that a first launch found for the elements of `expression`.
+    """
+    merged, program = fold.layout, expression.program
+    index, width = index_type(device, merged.reach), width_for(device, program)
+
+    def build() -> Any:
+        name = cl_type(program_dtypes(program)[program.outputs[0]])
+        defines = {
+            "WIDTH": width,
+            "INDEX": index,
+            "LOCAL": device.profile.local_size,
+            "POSITIONS": int(positions is not None),
+            "ACC": name,
+            "BETTER(a, b)": f"({record.combine})",
+            "IDENTITY": with_type(record.identity, name),
+            **expression_defines(program, 0, merged.columns, merged.rank),
+        }
+        types = [None, None, INT64, None, *[INT64] * 3, None, *expression_types(program, 0)]
+        return device.kernel("argreduce.cl", "argreduce", defines, types)
+
+    key = ("argreduce", record, program, merged.columns, merged.rank, width, index, positions is None)
+    kernel = device.expression_kernel(key, build)
+    device.launch(
+        kernel, (max(1, min(fold.outputs * segments, device.profile.groups)),), (device.profile.local_size,),
+        values and values.buffer, target.buffer, target.offset, positions and positions.buffer,
+        fold.outputs, segments, fold.fold_rows, device.layout_buffer(merged), *expression_arguments(expression),
+    )  # fmt: skip
