@@ -48,14 +48,7 @@
 typedef VEC(T) loose_t __attribute__((aligned(sizeof(T))));  // a vector at any element
 #endif
 
-#if LOCAL == 1
-#define FOR_UNITS(unit, units)                                                                    \
-    for (long unit = (units) * get_group_id(0) / get_num_groups(0),                               \
-              last_##unit = (units) * (get_group_id(0) + 1) / get_num_groups(0);                  \
-         unit < last_##unit; unit++)
-#else
-#define FOR_UNITS(unit, units) for (long unit = get_global_id(0); unit < (units); unit += get_global_size(0))
-#endif
+#include "units.h"
 
 // Adds to `data` and `index` the offsets of element `i` of a layout: `rank` extents, then the strides in the
 // data, then those in the indices. Only the first `used` dimensions count, the last of them varying fastest.

@@ -65,14 +65,7 @@
 #define STORE(v, p, i) (p)[i] = (v)
 #endif
 
-#if LOCAL == 1
-#define FOR_UNITS(unit, units)                                                                    \
-    for (long unit = (units) * get_group_id(0) / get_num_groups(0),                               \
-              last_##unit = (units) * (get_group_id(0) + 1) / get_num_groups(0);                  \
-         unit < last_##unit; unit++)
-#else
-#define FOR_UNITS(unit, units) for (long unit = get_global_id(0); unit < (units); unit += get_global_size(0))
-#endif
+#include "units.h"
 
 #if LANES == 1
 typedef ulong counters_t;

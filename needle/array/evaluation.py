@@ -256,23 +256,24 @@ def assign(targets: Sequence[NDArray], values: Sequence[NDArray]) -> None:
     """
     if not prod(targets[0].shape):
         return
-    spaces = {id(t.storage): t.geometry for t in targets}
-    for work_input in linearize(values).inputs:
-        if spaces.get(id(work_input._storage), work_input.geometry) != work_input.geometry:
-            values = [copy(v) for v in values]  # reads elements that the launch overwrites
-            break
-    # From here on nothing holds the values' inner steps: those that live on are somebody else's, to be read yet.
-    expression = linearize(values).expression
-    value_readers = [None if v._pending is None else v._pending.readers for v in values]
-    for value in values:
-        value._pending = None
-    for target in targets:
-        realize(target.storage.readers.take())
-    targets[0].device.evaluate(expression, targets)
-    for value, target, own_readers in zip(values, targets, value_readers, strict=True):
-        target.storage.host_bounds = None
-        if own_readers is not None:
-            _adopt(value, target, own_readers)
+    with _lock:
+        spaces = {id(t.storage): t.geometry for t in targets}
+        for work_input in linearize(values).inputs:
+            if spaces.get(id(work_input._storage), work_input.geometry) != work_input.geometry:
+                values = [copy(v) for v in values]  # reads elements that the launch overwrites
+                break
+        # From here on nothing holds the values' inner steps: those that live on are somebody else's, to be read yet.
+        expression = linearize(values).expression
+        value_readers = [None if v._pending is None else v._pending.readers for v in values]
+        for value in values:
+            value._pending = None
+        for target in targets:
+            realize(target.storage.readers.take())
+        targets[0].device.evaluate(expression, targets)
+        for value, target, own_readers in zip(values, targets, value_readers, strict=True):
+            target.storage.host_bounds = None
+            if own_readers is not None:
+                _adopt(value, target, own_readers)
 
 
 # -- reductions and primitives ----------------------------------------------------------------------

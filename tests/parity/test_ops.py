@@ -27,7 +27,8 @@ UNARY: dict[str, tuple[Callable[..., torch.Tensor], tuple[float, float]]] = {
     **{name: (getattr(torch, name), (-0.9, 0.9)) for name in ("acos", "asin", "atanh", "log1p", "tan")},
     "acosh": (torch.acosh, (1.2, 5)),
     "relu": (torch.relu, (-3, 3)),
-    "gelu": (torch.nn.functional.gelu, (-3, 3)),
+    # In float32, torch's gelu of infinity is NaN.
+    "gelu": (lambda x: torch.nn.functional.gelu(x.double()).to(x.dtype), (-3, 3)),
     "silu": (torch.nn.functional.silu, (-3, 3)),
     # torch's softplus is the identity above a threshold; the function itself is a log of a sum.
     "softplus": (lambda x: torch.logaddexp(x, torch.zeros_like(x)), (-3, 3)),

@@ -43,7 +43,9 @@ def test_along_an_axis(parity, name, axis):
 def test_extreme_logits(parity, name):
     ours, theirs = SOFTMAX[name]
     x = np.array([[1e4, 0.0, -1e4], [1e4, 1e4, 9999.0], [-1e4, -1e4 + 1, -1e4], [1e30, -1e30, 0.0], [0.0, 0.0, 0.0]])
-    parity.same(lambda t: ours(t, 1), lambda t: theirs(t, 1), x)
+    # The gradient of logsumexp is exp(x - y), and y of 1e4 is rounded to 5e-4 in float32.
+    rtol = 0 if parity.dtype == np.float64 else 1e-3
+    parity.same(lambda t: ours(t, 1), lambda t: theirs(t, 1), x, rtol=rtol)
 
 
 @pytest.mark.parametrize("name", SOFTMAX)

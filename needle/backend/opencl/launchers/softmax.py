@@ -1,4 +1,4 @@
-"""The launchers of `cl/softmax.cl`: softmax, log-softmax and log-sum-exp along one axis."""
+"""The launchers of `cl/softmax_rows.cl` and `cl/softmax_columns.cl`."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _launch_rows(
     else:
         shape = _vectors(device, dtype) | {"UNROLL": 4}
         groups = max(1, min(device.profile.groups, rows, rows * n // _GRAIN))
-    kernel = device.kernel("softmax.cl", "softmax_rows", defines | shape | {"SOFTMAX_ROWS": 1}, _ROWS)
+    kernel = device.kernel("softmax_rows.cl", "softmax_rows", defines | shape, _ROWS)
     device.launch(kernel, (groups,), (local,), *arguments)
 
 
@@ -106,9 +106,7 @@ def _launch_columns(
             shape, tail = shape | {"PACKED": 0}, ()
             units = -(-rows // width)
         groups = max(1, min(device.profile.groups, units, rows * n // _GRAIN))
-    kernel = device.kernel(
-        "softmax.cl", "softmax_columns", defines | shape | {"SOFTMAX_COLUMNS": 1}, (*_ROWS, *(_LONG for _ in tail))
-    )
+    kernel = device.kernel("softmax_columns.cl", "softmax_columns", defines | shape, (*_ROWS, *(_LONG for _ in tail)))
     device.launch(kernel, (groups,), (local,), *arguments, *tail)
 
 

@@ -1,0 +1,131 @@
+// Softmax, log-softmax and log-sum-exp of rows that lie together in memory (see softmax.h): a work-group a row,
+// lanes along the axis. Rows elsewhere are the business of softmax_columns.cl.
+#include "softmax.h"
+
+#if LOCAL > 1
+#define FOLD(name, combine)                                                      \
+    inline REAL name(const REAL mine, __local REAL *scratch)                     \
+    {                                                                            \
+        const int me = get_local_id(0);                                          \
+        barrier(CLK_LOCAL_MEM_FENCE);                                            \
+        scratch[me] = mine;                                                      \
+        barrier(CLK_LOCAL_MEM_FENCE);                                            \
+        for (int half_size = LOCAL / 2; half_size > 0; half_size /= 2) {         \
+            if (me < half_size) {                                                \
+                const REAL x = scratch[me + half_size], m = scratch[me];         \
+                scratch[me] = combine;                                           \
+            }                                                                    \
+            barrier(CLK_LOCAL_MEM_FENCE);                                        \
+        }                                                                        \
+        return scratch[0];                                                       \
+    }
+#else
+// The fold of a vector's lanes, by halves.
+#define FOLD(name, combine)                                                      \
+    inline REAL name(const vector_t mine, REAL *scratch)                         \
+    {                                                                            \
+        *(vector_t *)scratch = mine;                                             \
+        for (int half_size = WIDTH / 2; half_size > 0; half_size /= 2)           \
+            for (int i = 0; i < half_size; i++) {                                \
+                const REAL x = scratch[i + half_size], m = scratch[i];           \
+                scratch[i] = combine;                                            \
+            }                                                                    \
+        return scratch[0];                                                       \
+    }
+#endif
+FOLD(fold_largest, LARGER(x, m))
+FOLD(fold_sum, m + x)
+
+#if KEEP
+#define KEEP_VECTOR(v, k) STORE_VECTOR(v, out, (k) * inner)
+#else
+#define KEEP_VECTOR(v, k)
+#endif
+#define ADD_POWER(k, sum)                                             \
+    do {                                                              \
+        const vector_t v = shifted(LOAD_VECTOR(x, (k) * gap), shift); \
+        const vector_t e = exp_of(v);                                 \
+        KEEP_VECTOR(KEPT(v, e), k);                                   \
+        sum += e;                                                     \
+    } while (0)
+
+// Rows of `n` elements, `step` apart in the input (with WIDTH > 1 it must be 1) and `inner` in the output.
+__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
+void softmax_rows(__global const T *restrict input, __global T *restrict output,
+                  __constant const long *layout, const int rank, const long start,
+                  const long rows, const long n, const long step, const long inner)
+{
+#if LOCAL > 1
+    __local REAL scratch[LOCAL];
+    const long first = get_group_id(0), last = rows, stride = get_num_groups(0);
+#else
+    REAL scratch[WIDTH] __attribute__((aligned(sizeof(vector_t))));
+    const long groups = get_num_groups(0), group = get_group_id(0), stride = 1;
+    const long first = rows * group / groups, last = rows * (group + 1) / groups;
+#endif
+#if WIDTH > 1
+    const long jump = WIDTH, gap = 1;  // from vector to vector, from element to element
+#else
+    const long jump = LOCAL, gap = step;
+#endif
+    const long full = n / WIDTH * WIDTH;
+    const int rest = n - full;
+
+    for (long row = first; row < last; row += stride) {
+        __global const T *x = input + start + place(layout, rank, row);
+#if RESULT < 2
+        __global T *out = output + (row / inner * n * inner + row % inner);
+#endif
+        vector_t largest[UNROLL];
+        #pragma unroll
+        for (int u = 0; u < UNROLL; u++) largest[u] = LOWEST;
+        if (rest > 0) largest[0] = load_rest(x + full, rest);
+        long k = get_local_id(0);
+        for (; k + (UNROLL - 1) * jump < full; k += UNROLL * jump) {
+            #pragma unroll
+            for (int u = 0; u < UNROLL; u++) {
+                const vector_t v = LOAD_VECTOR(x, (k + u * jump) * gap);
+                largest[u] = LARGER(v, largest[u]);
+            }
+        }
+        for (; k < full; k += jump) {
+            const vector_t v = LOAD_VECTOR(x, k * gap);
+            largest[0] = LARGER(v, largest[0]);
+        }
+        #pragma unroll
+        for (int u = 1; u < UNROLL; u++) largest[0] = LARGER(largest[u], largest[0]);
+        const REAL row_largest = fold_largest(largest[0], scratch);
+        const REAL shift = SHIFT(row_largest);
+
+        vector_t sum = 0, lost = 0;
+        for (long begin = get_local_id(0); begin < full; begin += BLOCK * UNROLL * jump) {
+            const long end = begin + BLOCK * UNROLL * jump < full ? begin + BLOCK * UNROLL * jump : full;
+            vector_t part[UNROLL];
+            #pragma unroll
+            for (int u = 0; u < UNROLL; u++) part[u] = 0;
+            for (k = begin; k + (UNROLL - 1) * jump < end; k += UNROLL * jump) {
+                #pragma unroll
+                for (int u = 0; u < UNROLL; u++) ADD_POWER(k + u * jump, part[u]);
+            }
+            for (; k < end; k += jump) ADD_POWER(k, part[0]);
+            #pragma unroll
+            for (int u = 0; u < UNROLL; u++) add_exactly(&sum, &lost, part[u]);
+        }
+        if (rest > 0) sum += exp_of(shifted(load_rest(x + full, rest), shift));
+        const REAL total = fold_sum(sum, scratch);
+
+#if RESULT == 2
+        if (get_local_id(0) == 0) STORE(log(total) + row_largest, output, row);
+#else
+        const REAL factor = RESULT == 1 ? log(total) : 1 / total;
+        for (k = get_local_id(0); k < full; k += jump) {
+#if KEEP
+            STORE_VECTOR(FINISH_KEPT(LOAD_VECTOR((__global const T *)out, k * inner), factor), out, k * inner);
+#else
+            STORE_VECTOR(FINISH(shifted(LOAD_VECTOR(x, k * gap), shift), factor), out, k * inner);
+#endif
+        }
+        if (rest > 0) store_rest(FINISH(shifted(load_rest(x + full, rest), shift), factor), out + full, rest);
+#endif
+    }
+}
