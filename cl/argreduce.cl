@@ -19,14 +19,37 @@
 #define IDENTITY LOWEST(ACC)
 #endif
 
-// A candidate displaces the best if it is better, or as good (or as much NaN) and further ahead.
-#define DISPLACES(a, a_at, b, b_at) (BETTER(a, b) || (!BETTER(b, a) && (a_at) < (b_at)))
+// The type that vectors of positions have: as wide as ACC, so that a comparison selects among them.
+typedef VEC(ACC) values_t;
+typedef VEC(MASK(ACC)) places_t;
+
+// The best of each lane so far, and the number of the vector it stood in; -1 before the first.
+typedef struct { values_t value; places_t place; } best_t;
+
+// Lanes meet their elements in order, so that only a better one displaces: of equals the first stays.
+static inline void offer(best_t *best, values_t element, places_t place, places_t valid) {
+    const places_t displaces = (BETTER(element, best->value) | (best->place < LIT(MASK(ACC), 0))) & valid;
+    best->value = displaces ? element : best->value;
+    best->place = displaces ? place : best->place;
+}
+
+// -1 in the first `count` lanes, 0 in the others; of a scalar 1 where it counts, as its comparisons are.
+static inline places_t first_lanes(int count) {
+    union { places_t vector; MASK(ACC) lane[WIDTH]; } valid;
+    for (int i = 0; i < WIDTH; i++) valid.lane[i] = i < count ? (WIDTH > 1 ? -1 : 1) : 0;
+    return valid.vector;
+}
+
+// Between lanes, work-items and segments positions are not in order: of equals the smaller position stays.
+#define DISPLACES(a, a_at, b, b_at) \
+    ((a_at) >= 0 && ((b_at) < 0 || BETTER(a, b) || (!(BETTER(b, a)) && (a_at) < (b_at))))
 
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
 void argreduce(__global ACC *restrict values, __global long *restrict output, const long output_start,
                __global const long *restrict positions, const long outputs, const long segments,
                const long fold_rows, __constant const long *layout, PARAMETERS) {
     const INDEX columns = EXTENT(RANK - 1);
+    const INDEX full = columns / WIDTH;
     const INDEX per_row = (columns + WIDTH - 1) / WIDTH;
     const INDEX vectors = (INDEX)fold_rows * per_row;
     const INDEX per_segment = (vectors + (INDEX)segments - 1) / (INDEX)segments;
@@ -39,47 +62,65 @@ void argreduce(__global ACC *restrict values, __global long *restrict output, co
         const INDEX fold = task / (INDEX)segments;
         const INDEX begin = (task - fold * (INDEX)segments) * per_segment;
         const INDEX end = min(begin + per_segment, vectors);
-        ACC best[WIDTH];
-        long best_at[WIDTH];
-        for (int i = 0; i < WIDTH; i++) best[i] = (ACC)IDENTITY, best_at[i] = LONG_MAX;
-        for (INDEX vector = begin + (INDEX)get_local_id(0); vector < end; vector += LOCAL) {
+        best_t best = {LIT(ACC, IDENTITY), LIT(MASK(ACC), -1)};
+        INDEX vector = begin + (INDEX)get_local_id(0);
+        while (vector < end) {
             const INDEX row = vector / per_row;
-            const INDEX column = (vector - row * per_row) * WIDTH;
-            const int lanes = (int)min((INDEX)WIDTH, columns - column);
+            INDEX place = vector - row * per_row;
             INDEX at[OPERANDS] = {STARTS};
             locate(fold * (INDEX)fold_rows + row, layout, at);
-            LOAD_TAIL
-            COMPUTE
-            union { VEC(ACC) vector; ACC lane[WIDTH]; } element;
-            element.vector = CAST(ACC, result0);
-            for (int i = 0; i < lanes; i++) {
-                long here = row * columns + column + i;
-#if POSITIONS
-                here = positions[fold * (INDEX)fold_rows * columns + here];
-#endif
-                if (DISPLACES(element.lane[i], here, best[i], best_at[i])) best[i] = element.lane[i], best_at[i] = here;
+            const INDEX stop = min(full, place + (end - vector));
+            const places_t all = first_lanes(WIDTH);
+            for (; place < stop; place += LOCAL, vector += LOCAL) {
+                const INDEX column = place * WIDTH;
+                LOAD_FULL
+                COMPUTE
+                offer(&best, CAST(ACC, result0), LIT(MASK(ACC), vector - begin), all);
+            }
+            if (WIDTH > 1 && place == full && full < per_row && vector < end) {
+                const INDEX column = full * WIDTH;
+                const int lanes = (int)(columns - column);
+                LOAD_TAIL
+                COMPUTE
+                offer(&best, CAST(ACC, result0), LIT(MASK(ACC), vector - begin), first_lanes(lanes));
+                vector += LOCAL;
             }
         }
-        for (int i = 1; i < WIDTH; i++)
-            if (DISPLACES(best[i], best_at[i], best[0], best_at[0])) best[0] = best[i], best_at[0] = best_at[i];
+        union { values_t vector; ACC lane[WIDTH]; } value;
+        union { places_t vector; MASK(ACC) lane[WIDTH]; } number;
+        value.vector = best.value;
+        number.vector = best.place;
+        ACC extreme = (ACC)IDENTITY;
+        long extreme_at = -1;
+        for (int i = 0; i < WIDTH; i++) {
+            const INDEX row = (begin + number.lane[i]) / per_row;
+            const INDEX column = (begin + number.lane[i] - row * per_row) * WIDTH + i;
+            long here = number.lane[i] < 0 ? -1 : row * columns + column;
+#if POSITIONS
+            if (here >= 0) here = positions[fold * (INDEX)fold_rows * columns + here];
+#endif
+            if (DISPLACES(value.lane[i], here, extreme, extreme_at)) extreme = value.lane[i], extreme_at = here;
+        }
 #if LOCAL > 1
-        shared_value[item] = best[0];
-        shared_at[item] = best_at[0];
+        shared_value[item] = extreme;
+        shared_at[item] = extreme_at;
         for (int reach = LOCAL / 2; reach > 0; reach /= 2) {
             barrier(CLK_LOCAL_MEM_FENCE);
-            if (item < reach && DISPLACES(shared_value[item + reach], shared_at[item + reach], shared_value[item], shared_at[item])) {
-                shared_value[item] = shared_value[item + reach];
-                shared_at[item] = shared_at[item + reach];
+            const int other = item + reach;
+            if (item < reach &&
+                DISPLACES(shared_value[other], shared_at[other], shared_value[item], shared_at[item])) {
+                shared_value[item] = shared_value[other];
+                shared_at[item] = shared_at[other];
             }
         }
-        best[0] = shared_value[0];
-        best_at[0] = shared_at[0];
+        extreme = shared_value[0];
+        extreme_at = shared_at[0];
         barrier(CLK_LOCAL_MEM_FENCE);
         if (item == 0)
 #endif
         {
-            if (values) values[task] = best[0];
-            output[output_start + task] = best_at[0];
+            if (values) values[task] = extreme;
+            output[output_start + task] = extreme_at;
         }
     }
 }

@@ -41,7 +41,7 @@
 #define MASK_half short
 #define MASK_float int
 #define MASK_double long
-#define MASK(T) MASK_##T
+#define MASK(T) CAT(MASK_, T)
 #define SELECT(T, condition, x, y) ((CAT(convert_, VEC(MASK(T)))(condition) != LIT(MASK(T), 0)) ? (x) : (y))
 
 // Smallest and largest value of a type: where a maximum or a minimum starts.

@@ -23,7 +23,7 @@ _TANH_SCALE = math.sqrt(2 / math.pi)
     cl={"f": "((x > 0) | (x != x)) ? x : LIT(T, 0)", "iu": "(x > LIT(T, 0)) ? x : LIT(T, 0)"},
     reference=lambda x: np.maximum(x, 0),
     kinds="iuf",
-    gradient=lambda g, y, x: where(y > 0, g, 0),
+    gradient=lambda g, y, x: where(y <= 0, 0, g),
 )
 def relu(x: Tensor) -> Tensor:
     """max(x, 0); NaN stays NaN. The gradient at 0 is 0."""

@@ -210,7 +210,7 @@ def minimum(x: Tensor, y: Tensor | float) -> Tensor:
 def clip(x: Tensor, min: Tensor | float | None = None, max: Tensor | float | None = None) -> Tensor:
     """x limited to [min, max], either of which may be None; NaN stays NaN.
 
-    The gradient is that of x inside the limits and on them, and zero outside, as in PyTorch.
+    The gradient is that of x inside the limits and on them (and at NaN), and zero outside.
     """
     result = x
     if min is not None:

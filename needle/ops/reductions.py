@@ -91,13 +91,16 @@ class Prod(Fold):
     record = PROD
 
     def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
-        # The product of the other elements, right also where some are zero.
+        # The product of the other elements, without dividing by one that is zero. `zero` is 0 but depends on the
+        # elements that are, so that the second derivative is right as well; a third is not where three are zero.
         zeros = equal(x, 0)
         nonzero = where(zeros, 1, x)
         count = sum(astype(zeros, x.dtype), self.axes, keepdims=True)
+        zero = sum(where(zeros, x, 0), self.axes, keepdims=True)
         others = prod(nonzero, self.axes, keepdims=True)
-        factor = where(zeros, where(count == 1, others, 0), where(count == 0, others, 0) / nonzero)
-        return self.kept(grad, x) * factor
+        of_zeros = where(count == 1, others, where(count == 2, others * (zero - x), 0))
+        of_nonzeros = where(count == 0, others, where(count == 1, others * zero, 0)) / nonzero
+        return self.kept(grad, x) * where(zeros, of_zeros, of_nonzeros)
 
 
 class Extremum(Fold):
@@ -167,8 +170,13 @@ def var(x: Tensor, axis: Axes = None, keepdims: bool = False, correction: float 
 
 @operator("std")
 def std(x: Tensor, axis: Axes = None, keepdims: bool = False, correction: float = 0) -> Tensor:
-    """The standard deviation over `axis`, the square root of `var`."""
-    return var(x, axis, keepdims, correction).sqrt()
+    """The standard deviation over `axis`, the square root of `var`.
+
+    Where it is 0 its gradient is taken to be 0, as in PyTorch.
+    """
+    variance = var(x, axis, keepdims, correction)
+    zero = equal(variance, 0)
+    return where(zero, 0, where(zero, 1, variance).sqrt())
 
 
 def _check_not_empty(what: str, x: Tensor, axes: tuple[int, ...]) -> None:

@@ -87,7 +87,6 @@ def overflowing(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 DIFFERENCES = [
     Difference("sign", "value", nan, "the Array API: sign(NaN) is NaN; PyTorch's is 0"),
     Difference("abs", "grad 0", nan, "follows sign(NaN)"),
-    Difference("relu", "grad 0", nan, "no gradient where NaN > 0 does not hold; PyTorch's passes unless NaN <= 0"),
     Difference("rsqrt", "grad 0", lambda x: (x == 0) & np.signbit(x), "at -0.0 the pole's side is open: -inf or +inf"),
     Difference("maximum", "grad 0", any_nan, "a NaN is equal to no operand, so none is chosen; PyTorch's go to both"),
     Difference("maximum", "grad 1", any_nan, "as for operand 0"),

@@ -16,8 +16,8 @@ from needle.backend.opencl.launchers.folding import Partial, layout_of, partial,
 from needle.backend.opencl.layout import FoldLayout
 from needle.backend.opencl.types import cl_type
 from needle.backend.protocol import ArrayView, Expression
-from needle.backend.records import Reduction
-from needle.dtypes import Shape, int64
+from needle.backend.records import Program, Reduction
+from needle.dtypes import DType, Shape, float32, int32, int64, is_float
 
 if TYPE_CHECKING:
     from needle.backend.opencl.device import OpenCLDevice
@@ -32,18 +32,29 @@ def argreduction(
     output: ArrayView,
 ) -> None:
     """Write the positions of the extremes of `expression` along `axes` to `output`, in one launch or two."""
-    dtype = program_dtypes(expression.program)[expression.program.outputs[0]]
     fold = layout_of(expression, shape, axes, ordered=True)
-    segments = segments_for(device, fold, width_for(device, expression.program))
+    segments = segments_for(device, fold, _width(device, expression.program))
     if segments == 1:
         _launch(device, record, expression, fold, 1, output)
         return
-    values = partial(device, (fold.outputs, segments, 1), dtype)
+    values = partial(device, (fold.outputs, segments, 1), _compared_dtype(expression.program))
     positions = partial(device, values.shape, int64)
     _launch(device, record, expression, fold, segments, positions, values=values)
     best = reading(values)
     fold = layout_of(best, values.shape, (1,), ordered=True)
     _launch(device, record, best, fold, 1, output, positions=positions)
+
+
+def _compared_dtype(program: Program) -> DType:
+    """The dtype in which elements are compared: of 32 bits at least, since positions are counted as wide."""
+    dtype = program_dtypes(program)[program.outputs[0]]
+    if dtype.itemsize >= 4:
+        return dtype
+    return float32 if is_float(dtype) else int32
+
+
+def _width(device: OpenCLDevice, program: Program) -> int:
+    return width_for(device, program, _compared_dtype(program))
 
 
 def _launch(
@@ -61,10 +72,10 @@ def _launch(
     `positions` are those that a first launch found for the elements of `expression`.
     """
     merged, program = fold.layout, expression.program
-    index, width = index_type(device, merged.reach), width_for(device, program)
+    index, width = index_type(device, merged.reach), _width(device, program)
 
     def build() -> Any:
-        name = cl_type(program_dtypes(program)[program.outputs[0]])
+        name = cl_type(_compared_dtype(program))
         defines = {
             "WIDTH": width,
             "INDEX": index,
