@@ -20,6 +20,9 @@ from needle.errors import KernelCompileError
 
 _INCLUDE = re.compile(r'^#include "(\w+\.h)"$', re.MULTILINE)
 
+#: Where a compiler's message says that it is.
+_PLACE = re.compile(r"(?<!\w)cl/([\w.]+):(\d+)")
+
 #: OpenCL C 1.2 is the floor; no fast-math: NaN and infinity mean what they mean in NumPy.
 #: Warnings are the business of the project's own syntax check, not of its users.
 _OPTIONS = ("-cl-std=CL1.2", "-w")
@@ -68,8 +71,11 @@ def build(context: cl.Context, file: str, defines: Defines, extra_options: tuple
 def _explain(file: str, defines: Defines, log: str) -> str:
     """The compiler's log followed by the lines it names, numbered, and the defines they were built with."""
     excerpts = []
-    for name, line in sorted(set(re.findall(r"cl/([\w.]+):(\d+)", log))):
-        lines = (source_folder() / name).read_text().splitlines()
+    for name, line in sorted(set(_PLACE.findall(log))):
+        path = source_folder() / name
+        if not path.is_file():  # a file of the driver's own
+            continue
+        lines = path.read_text().splitlines()
         first, last = max(0, int(line) - 3), min(len(lines), int(line) + 2)
         numbered = (f"{n + 1:5d} | {lines[n]}" for n in range(first, last))
         excerpts.append(f"cl/{name}\n" + "\n".join(numbered))
