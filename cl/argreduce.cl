@@ -58,7 +58,7 @@ void argreduce(__global ACC *restrict values, __global long *restrict output, co
     __local long shared_at[LOCAL];
     const int item = (int)get_local_id(0);
 #endif
-    for (INDEX task = (INDEX)get_group_id(0); task < (INDEX)(outputs * segments); task += (INDEX)get_num_groups(0)) {
+    FOR_TASKS(task, outputs * segments) {
         const INDEX fold = task / (INDEX)segments;
         const INDEX begin = (task - fold * (INDEX)segments) * per_segment;
         const INDEX end = min(begin + per_segment, vectors);

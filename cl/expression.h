@@ -151,6 +151,12 @@ TYPES
 #define STRIDE(operand, axis) ((INDEX)layout[RANK + (operand) * RANK + (axis)])
 #define COLUMN_STRIDE(operand) STRIDE(operand, RANK - 1)
 
+// A work-group's share of `tasks`: a contiguous stretch, since neighbouring tasks read neighbouring memory.
+#define FOR_TASKS(task, tasks)                                                                              \
+    for (INDEX task = (INDEX)((tasks) * (long)get_group_id(0) / (long)get_num_groups(0)),                   \
+               last_##task = (INDEX)((tasks) * ((long)get_group_id(0) + 1) / (long)get_num_groups(0));      \
+         task < last_##task; task++)
+
 // The position of each operand's first element in row `row`, rows counted over all axes but the last.
 static inline void locate(INDEX row, __constant const long *layout, INDEX *at) {
     for (int axis = RANK - 2; axis >= 0; axis--) {

@@ -92,7 +92,7 @@ void reduce_rows(__global OUT *restrict output, const long output_start, const l
     __local ACC shared[LOCAL];
     const int item = (int)get_local_id(0);
 #endif
-    for (INDEX task = (INDEX)get_group_id(0); task < (INDEX)(outputs * segments); task += (INDEX)get_num_groups(0)) {
+    FOR_TASKS(task, outputs * segments) {
         const INDEX fold = task / (INDEX)segments;
         const INDEX begin = (task - fold * (INDEX)segments) * per_segment;
         const INDEX end = min(begin + per_segment, vectors);
@@ -153,8 +153,8 @@ void reduce_columns(__global OUT *restrict output, const long output_start, cons
     const INDEX per_row = (columns + WIDTH - 1) / WIDTH;
     const INDEX strips = (per_row + COLUMNS * LOCAL - 1) / (COLUMNS * LOCAL);
     const INDEX per_segment = ((INDEX)fold_rows + (INDEX)segments - 1) / (INDEX)segments;
-    const INDEX tasks = (INDEX)outputs * (INDEX)segments * strips;
-    for (INDEX task = (INDEX)get_group_id(0); task < tasks; task += (INDEX)get_num_groups(0)) {
+    const long tasks = outputs * segments * (long)strips;
+    FOR_TASKS(task, tasks) {
         const INDEX fold = task / strips;  // output row and segment
         const INDEX first = (task - fold * strips) * COLUMNS * LOCAL + (INDEX)get_local_id(0);
         const INDEX output_row = fold / (INDEX)segments;
