@@ -150,22 +150,30 @@ def _stand_in(array: NDArray) -> NDArray:
 def realize(arrays: Sequence[NDArray]) -> None:
     """Compute pending `arrays`; those of one shape and device together, in one launch up to MAX_SIZE."""
     with _lock:
+        wanted = [a for a in (a if a._base is None else a._base for a in arrays) if a._pending is not None]
+        if len(wanted) == 1:
+            _compute(wanted)
+            return
         groups: dict[tuple[Shape, Device], dict[int, NDArray]] = {}
-        for array in (a if a._base is None else a._base for a in arrays):
-            if array._pending is not None:
-                groups.setdefault((array.shape, array.device), {})[id(array)] = array
-        for (shape, device), group in groups.items():
+        for array in wanted:
+            groups.setdefault((array.shape, array.device), {})[id(array)] = array
+        for group in groups.values():
             for members in _batches(group.values()):
-                work = linearize(members)
-                worn = _worn(work, members)
-                if worn:
-                    members += worn
-                    work = linearize(members)
-                outputs = [NDArray.empty(shape, a.dtype, device) for a in members]
-                _evaluate(work, outputs)
-                for array, output in zip(members, outputs, strict=True):
-                    assert array._pending is not None
-                    _adopt(array, output, array._pending.readers)
+                _compute(members)
+
+
+def _compute(members: list[NDArray]) -> None:
+    """Compute pending arrays of one shape in one launch, and with them the steps that had better be stored."""
+    work = linearize(members)
+    worn = _worn(work, members)
+    if worn:
+        members = members + worn
+        work = linearize(members)
+    outputs = [NDArray.empty(a.shape, a.dtype, a.device) for a in members]
+    _evaluate(work, outputs)
+    for array, output in zip(members, outputs, strict=True):
+        assert array._pending is not None
+        _adopt(array, output, array._pending.readers)
 
 
 def _batches(arrays: Iterable[NDArray]) -> Iterator[list[NDArray]]:
@@ -192,9 +200,11 @@ def _evaluate(work: Work, outputs: Sequence[NDArray]) -> None:
 
 def _worn(work: Work, outputs: Sequence[NDArray]) -> list[NDArray]:
     """The steps of `work` that have been computed often enough, and had better be stored with `outputs`."""
-    chosen = {id(v._pending) for v in outputs}
     worn = [a for a in work.steps if (p := a._pending) is not None and p.uses >= MAX_USES and not p.constant]
-    return [a for a in worn if id(a._pending) not in chosen]
+    if worn:
+        chosen = {id(v._pending) for v in outputs}
+        worn = [a for a in worn if id(a._pending) not in chosen]
+    return worn
 
 
 def _count_uses(work: Work) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Hashable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ class OpenCLDevice(Device):
         self._kernels: dict[object, cl.Kernel] = {}
         self._expression_kernels: dict[object, cl.Kernel] = {}
         self.layout_buffer = lru_cache(maxsize=4096)(self._write_layout)
+        self.elementwise_plan = lru_cache(maxsize=4096)(partial(launchers.elementwise_plan, self))
         self._process = os.getpid()
 
     # -- memory ---------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from needle.backend.opencl.launchers import index, matmul, random, softmax
 from needle.backend.opencl.launchers.argreduction import argreduction
-from needle.backend.opencl.launchers.elementwise import elementwise
+from needle.backend.opencl.launchers.elementwise import elementwise, elementwise_plan
 from needle.backend.opencl.launchers.reduction import reduction
 
 #: The launcher of each primitive: `(device, inputs, outputs, **params)`.
@@ -26,4 +26,4 @@ def primitive(name: str) -> Callable[..., None]:
         raise NotImplementedError(f"the OpenCL backend has no kernel for {name!r}") from None
 
 
-__all__ = ["argreduction", "elementwise", "primitive", "reduction"]
+__all__ = ["argreduction", "elementwise", "elementwise_plan", "primitive", "reduction"]

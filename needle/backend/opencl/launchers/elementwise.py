@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,8 @@ from needle.backend.opencl.codegen import expression_defines, program_dtypes
 from needle.backend.opencl.layout import Layout, elementwise_layout
 from needle.backend.protocol import ArrayView, Expression
 from needle.backend.records import Program
-from needle.dtypes import DType
-from needle.strides import broadcast_strides
+from needle.dtypes import DType, Shape
+from needle.strides import Strides, broadcast_strides
 
 if TYPE_CHECKING:
     from needle.backend.opencl.device import OpenCLDevice
@@ -50,25 +51,41 @@ def width_for(device: OpenCLDevice, program: Program, *others: DType) -> int:
     return device.profile.width(max(d.itemsize for d in (*program_dtypes(program), *others)))
 
 
+@dataclass(frozen=True)
+class Plan:
+    """All of a launch that depends on the program and the operands' shapes alone."""
+
+    kernel: Any
+    groups: tuple[int]
+    local: tuple[int]
+    arguments: tuple[Any, ...]  # those before the expression's
+
+
+#: The shape and the strides of an operand.
+Geometry = tuple[Shape, Strides]
+
+
 def elementwise(device: OpenCLDevice, expression: Expression, outputs: Sequence[ArrayView]) -> None:
     """Compute `expression` over the shape of `outputs` in one launch."""
-    program, shape = expression.program, outputs[0].shape
-    strides = [o.strides for o in outputs] + [broadcast_strides(i.shape, i.strides, shape) for i in expression.inputs]
-    layout = elementwise_layout(shape, tuple(strides))
+    geometry = tuple([(view.shape, view.strides) for view in (*outputs, *expression.inputs)])
+    plan = device.elementwise_plan(expression.program, len(outputs), geometry)
+    device.launch(plan.kernel, plan.groups, plan.local, *plan.arguments, *expression_arguments(expression, outputs))
+
+
+def elementwise_plan(device: OpenCLDevice, program: Program, output_count: int, geometry: tuple[Geometry, ...]) -> Plan:
+    """How `program` runs on operands of the given shapes and strides, outputs first."""
+    shape = geometry[0][0]
+    layout = elementwise_layout(shape, tuple(broadcast_strides(s, strides, shape) for s, strides in geometry))
     width = width_for(device, program)
     kernel = device.expression_kernel(
         ("elementwise", program, layout.columns, layout.rank, width, index_type(device, layout.reach)),
-        lambda: _build(device, program, len(outputs), layout, width),
+        lambda: _build(device, program, output_count, layout, width),
     )
     rows = prod(layout.shape[:-1])
     vectors = rows * -(-layout.shape[-1] // width)
     local = device.profile.local_size
     groups = max(1, min(device.profile.groups, vectors // (MIN_VECTORS * local)))
-    per_group = -(-vectors // groups)
-    device.launch(
-        kernel, (groups,), (local,),
-        device.layout_buffer(layout), rows, per_group, *expression_arguments(expression, outputs),
-    )  # fmt: skip
+    return Plan(kernel, (groups,), (local,), (device.layout_buffer(layout), rows, -(-vectors // groups)))
 
 
 def _build(device: OpenCLDevice, program: Program, output_count: int, layout: Layout, width: int) -> Any:
