@@ -268,12 +268,13 @@ def assign(targets: Sequence[NDArray], values: Sequence[NDArray]) -> None:
         return
     with _lock:
         spaces = {id(t.storage): t.geometry for t in targets}
-        for work_input in linearize(values).inputs:
-            if spaces.get(id(work_input._storage), work_input.geometry) != work_input.geometry:
-                values = [copy(v) for v in values]  # reads elements that the launch overwrites
-                break
+        work = linearize(values)
+        if any(spaces.get(id(a._storage), a.geometry) != a.geometry for a in work.inputs):
+            values = [copy(v) for v in values]  # they read elements that the launch overwrites
+            work = linearize(values)
         # From here on nothing holds the values' inner steps: those that live on are somebody else's, to be read yet.
-        expression = linearize(values).expression
+        expression = work.expression
+        del work
         value_readers = [None if v._pending is None else v._pending.readers for v in values]
         for value in values:
             value._pending = None
