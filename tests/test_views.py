@@ -280,6 +280,20 @@ def test_readers_of_a_pending_array_survive_writing_into_it(device: ndl.Device) 
     assert x.tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("make", [lambda x: x * 2, lambda x: ndl.full_like(x, 2.0)], ids=["pending", "constant"])
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_copy_of_a_pending_array_does_not_take_its_readers(device: ndl.Device, make: Any, copied: bool) -> None:
+    x = ndl.ones(3).realize()
+    y = make(x)
+    z = y * x  # reads y while it is pending
+    if copied:
+        ndl.asarray(y, copy=True).realize()
+    else:
+        ndl.zeros(3)[...] = y
+    y[0] = 100
+    assert z.tolist() == [2, 2, 2]
+
+
 def test_a_reduction_of_a_pending_reader_sees_the_old_values(device: ndl.Device) -> None:
     _, x = filled((4,))
     y = x * 2

@@ -140,8 +140,11 @@ def _record(record: Elementwise, operands: tuple[Any, ...], dtype: DType, shape:
 
 
 def _stand_in(array: NDArray) -> NDArray:
-    """Another array with the same pending work: computing either leaves the other as it is."""
-    return NDArray._make(array.device, array.dtype, array.shape, None, pending=array._pending)
+    """Another array with the same pending work but no readers: computing either leaves the other as it is."""
+    pending = array._pending
+    assert pending is not None
+    work = Pending(pending.record, pending.operands, pending.size, pending.constant)
+    return NDArray._make(array.device, array.dtype, array.shape, None, pending=work)
 
 
 # -- computing --------------------------------------------------------------------------------------
