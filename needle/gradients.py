@@ -116,8 +116,8 @@ def gradcheck(
             continue
         direction = random.standard_normal(tensor.shape)
         ahead, behind = list(hosts), list(hosts)
-        ahead[i] = (hosts[i] + eps * direction).astype(hosts[i].dtype)
-        behind[i] = (hosts[i] - eps * direction).astype(hosts[i].dtype)
+        ahead[i] = np.asarray(hosts[i] + eps * direction, hosts[i].dtype)  # an array even if 0-d: it keeps its dtype
+        behind[i] = np.asarray(hosts[i] - eps * direction, hosts[i].dtype)
         numeric = (projected(ahead) - projected(behind)) / (2 * eps)
         gradient = arguments[i].grad
         analytic = 0.0 if gradient is None else float((gradient.numpy().astype(np.float64) * direction).sum())

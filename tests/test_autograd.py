@@ -358,3 +358,7 @@ def test_grad_refuses(device: ndl.Device) -> None:
         ndl.grad(lambda x: x * 2)(ndl.ones(2))
     with pytest.raises(TypeError, match="argument 0 has dtype int64"):
         ndl.grad(lambda x: x.sum())(ndl.asarray([1, 2]))
+
+
+def test_gradcheck_of_a_zero_dimensional_input(device: ndl.Device) -> None:
+    assert ndl.gradcheck(lambda x: x * x, ndl.Tensor(np.float32(0.3)), seed=1)
