@@ -146,6 +146,7 @@ from needle.ops import std as std
 from needle.ops import subtract as subtract
 from needle.ops import sum as sum
 from needle.ops import sum_to as sum_to
+from needle.ops import summation as summation
 from needle.ops import take as take
 from needle.ops import take_along_axis as take_along_axis
 from needle.ops import tan as tan
@@ -177,6 +178,5 @@ __version__ = "0.1.0"
 
 bool = bool_
 
-# The course's names.
+# The course's name.
 TensorOp = Op
-summation = sum

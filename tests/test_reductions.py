@@ -316,3 +316,9 @@ def test_axis_errors(device: ndl.Device, axis: Any, error: type[Exception], mess
     for name in ("sum", "max", "mean", "any"):
         with pytest.raises(error, match=message):
             getattr(ndl, name)(ndl.zeros(SHAPE), axis)
+
+
+def test_summation_takes_the_keyword_of_the_course(device: ndl.Device) -> None:
+    x = ndl.ones((2, 3))
+    assert ndl.summation(x, axes=(0,)).tolist() == [2, 2, 2]
+    assert ndl.summation(x).item() == 6

@@ -72,6 +72,7 @@ from needle.ops.reductions import min as min
 from needle.ops.reductions import prod as prod
 from needle.ops.reductions import std as std
 from needle.ops.reductions import sum as sum
+from needle.ops.reductions import summation as summation
 from needle.ops.reductions import var as var
 from needle.ops.shape import astype as astype
 from needle.ops.shape import broadcast_arrays as broadcast_arrays

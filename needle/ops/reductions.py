@@ -140,6 +140,11 @@ def sum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     return Sum(normalize_axes(axis, x.ndim), keepdims)(x)
 
 
+def summation(x: Tensor, axes: Axes = None, keepdims: bool = False) -> Tensor:
+    """`sum` under the course's name, and with the course's name of its argument."""
+    return sum(x, axes, keepdims)
+
+
 @operator("prod")
 def prod(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The product over `axis`. Integers and bools are multiplied in 64 bits."""
