@@ -90,6 +90,10 @@ class Tensor(Operators, Value):
         dtype = "" if self.dtype == DEFAULT_FLOAT else f", dtype={self.dtype}"
         return f"Tensor({body}{dtype}, device={self.device.name}{origin})"
 
+    def __format__(self, spec: str) -> str:
+        """The only element formatted by `spec`; without one the repr."""
+        return format(self.item(), spec) if spec else repr(self)
+
     # -- values ---------------------------------------------------------------------------------
 
     def numpy(self) -> np.ndarray:

@@ -258,3 +258,10 @@ def test_momentum_is_that_of_the_note(device):
             optimizer.step()
     np.testing.assert_allclose(ours.s.numpy(), theirs.s.numpy(), rtol=1e-6)
     np.testing.assert_allclose(ours.b.numpy(), theirs.b.numpy(), rtol=1e-6)
+
+
+def test_a_loss_prints_as_a_number(device):
+    loss = ndl.Tensor([1.0, 2.0]).sum()
+    assert f"{loss:.2f}" == "3.00"
+    with pytest.raises(ValueError, match="exactly one element"):
+        f"{ndl.zeros(2):.2f}"
