@@ -25,6 +25,7 @@ from needle.array.expression import (
     operand_dtypes,
 )
 from needle.array.ndarray import NDArray, check_dtype
+from needle.array.operators import TABLE
 from needle.backend.protocol import Device
 from needle.backend.records import Elementwise, Primitive, Reduction
 from needle.dtypes import DType, Scalar, Shape, bool_
@@ -33,15 +34,6 @@ from needle.strides import broadcast_shapes, broadcast_strides, contiguous_strid
 
 #: Two threads may want the same pending array: one computes it, the other finds it done.
 _lock = threading.RLock()
-
-#: The sum that un-broadcasting uses; `needle.ops.reductions` declares it.
-_named_reductions: dict[str, Reduction] = {}
-
-
-def register_reduction(reduction: Reduction) -> Reduction:
-    """Make a reduction known by its name, for `sum_to`."""
-    _named_reductions[reduction.name] = reduction
-    return reduction
 
 
 # -- recording --------------------------------------------------------------------------------------
@@ -327,7 +319,7 @@ def sum_to(array: NDArray, shape: Shape) -> NDArray:
     axes = _broadcast_axes(array.shape, shape)
     if all(array.shape[a] == 1 for a in axes):
         return array.reshape(shape)
-    return reduce(_named_reductions["sum"], array, axes).reshape(shape)
+    return TABLE["sum"](array, axes).reshape(shape)
 
 
 def run_primitive(primitive: Primitive, inputs: tuple[NDArray, ...], device: Device, params: dict[str, Any]) -> NDArray:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from math import prod
-from types import EllipsisType
 from typing import Any, NamedTuple
 
 from needle.dtypes import Shape
 from needle.strides import Strides
-
-BasicIndex = int | slice | None | EllipsisType
 
 
 class Geometry(NamedTuple):

@@ -47,8 +47,6 @@ class NumpyDevice(Device):
         with np.errstate(all="ignore"):
             if reduction.index:
                 result = reduction.reference(values, axis=axes[0], keepdims=True)
-            elif values.size == 0 and reduction.name == "mean":
-                result = np.full(output.shape, np.nan, output.dtype)  # as NumPy, without its warning
             else:
                 result = reduction.reference(values, axis=axes, keepdims=True)
         _array(output)[...] = result

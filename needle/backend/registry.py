@@ -123,9 +123,6 @@ class AbsentDevice(Device):
     empty = upload = download = evaluate = reduce = run = synchronize = _refuse  # type: ignore[assignment]
 
 
-AbsentDevice.__abstractmethods__ = frozenset()
-
-
 def cpu() -> Device:
     """The first CPU that OpenCL reaches, or NumPy where there is none (the course's name)."""
     names = [info.name for info in devices() if info.kind == "cpu" and info.problem is None]

@@ -15,11 +15,12 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from needle.array import NDArray, evaluation
+from needle.array.expression import SCALARS as SCALARS
 from needle.array.operators import TABLE
 from needle.autograd import Op, Value, apply
 from needle.backend.records import Elementwise, Reference, Typing
@@ -27,14 +28,10 @@ from needle.backend.records import Elementwise, Reference, Typing
 if TYPE_CHECKING:
     from needle.tensor import Tensor
 
-P = ParamSpec("P")
-R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 Gradient = Callable[..., Any]
 Range = tuple[float, float]
-
-SCALARS = (bool, int, float)
 
 
 @dataclass(frozen=True)

@@ -100,8 +100,3 @@ def eye(
     """A matrix with ones on the k-th diagonal and zeros elsewhere."""
     wanted = as_dtype(dtype) if dtype is not None else DEFAULT_FLOAT
     return NDArray.from_numpy(np.eye(rows, columns, k, dtype=wanted), as_device(device))
-
-
-def tril_mask(rows: int, columns: int, k: int, device: Device) -> NDArray:
-    """A bool matrix, true on and below the k-th diagonal."""
-    return NDArray.from_numpy(np.tri(rows, columns, k, dtype=bool), device)

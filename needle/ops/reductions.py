@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from needle.array import NDArray
-from needle.array.evaluation import reduce, register_reduction
+from needle.array.evaluation import reduce
 from needle.array.views import normalize_axes, normalize_axis
 from needle.autograd import Op
 from needle.backend.records import Reduction
@@ -28,21 +28,21 @@ def _same(dtype: DType) -> DType:
     return dtype
 
 
-SUM = register_reduction(
-    Reduction("sum", "b + a", "0", np.sum, accumulator_for, compensated=True),
-)
-PROD = register_reduction(Reduction("prod", "b * a", "1", np.prod, accumulator_for))
-MEAN = register_reduction(Reduction("mean", "b + a", "0", np.mean, _same, "r / (T)n", compensated=True, kinds="f"))
-MAX = register_reduction(Reduction("max", "((a > b) | (a != a)) ? a : b", "LOWEST(T)", np.max, _same))
-MIN = register_reduction(Reduction("min", "((a < b) | (a != a)) ? a : b", "HIGHEST(T)", np.min, _same))
-ANY = register_reduction(Reduction("any", "b | a", "0", np.any, lambda _: bool_, kinds="b"))
-ALL = register_reduction(Reduction("all", "b & a", "1", np.all, lambda _: bool_, kinds="b"))
-ARGMAX = register_reduction(
-    Reduction("argmax", "(a > b) | ((a != a) & (b == b))", "LOWEST(T)", np.argmax, lambda _: int64, index=True)
-)
-ARGMIN = register_reduction(
-    Reduction("argmin", "(a < b) | ((a != a) & (b == b))", "HIGHEST(T)", np.argmin, lambda _: int64, index=True)
-)
+def _numpy_mean(x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> np.ndarray:
+    """np.mean, but that of no elements is NaN without a warning."""
+    total = np.sum(x, axis=axis, keepdims=keepdims, dtype=np.float32 if x.dtype == np.float16 else None)
+    return total / total.dtype.type(product(x.shape[a] for a in axis))
+
+
+SUM = Reduction("sum", "b + a", "0", np.sum, accumulator_for, compensated=True)
+PROD = Reduction("prod", "b * a", "1", np.prod, accumulator_for)
+MEAN = Reduction("mean", "b + a", "0", _numpy_mean, _same, "r / (T)n", compensated=True, kinds="f")
+MAX = Reduction("max", "((a > b) | (a != a)) ? a : b", "LOWEST(T)", np.max, _same)
+MIN = Reduction("min", "((a < b) | (a != a)) ? a : b", "HIGHEST(T)", np.min, _same)
+ANY = Reduction("any", "b | a", "0", np.any, lambda _: bool_, kinds="b")
+ALL = Reduction("all", "b & a", "1", np.all, lambda _: bool_, kinds="b")
+ARGMAX = Reduction("argmax", "(a > b) | ((a != a) & (b == b))", "LOWEST(T)", np.argmax, lambda _: int64, index=True)
+ARGMIN = Reduction("argmin", "(a < b) | ((a != a) & (b == b))", "HIGHEST(T)", np.argmin, lambda _: int64, index=True)
 
 
 class Fold(Op):
