@@ -134,47 +134,52 @@ def _scalar_dtype(array: NDArray, pending: Pending) -> DType:
     return array.dtype
 
 
+#: What distinguishes an input, a scalar and a node in an encoded operand: 3 * position + one of these.
+_INPUT, _SCALAR, _NODE = range(3)
+
 _programs: dict[tuple[Any, ...], Program] = {}
 
 
 class _Linearizer:
-    """Collects what a program consists of. A place is (0 input, 1 scalar, 2 node; position among those)."""
+    """Collects what a program consists of; `steps` are the pending arrays that its nodes compute."""
 
     def __init__(self) -> None:
         self.inputs: list[NDArray] = []
         self.scalars: list[Scalar] = []
         self.scalar_dtypes: list[DType] = []
-        self.nodes: list[tuple[Elementwise, list[tuple[int, int]], DType]] = []
         self.steps: list[NDArray] = []
-        self.places: dict[int, tuple[int, int]] = {}
+        self.code: list[Any] = []  # for each node its record, its dtype and its encoded operands
+        self.places: dict[int, int] = {}
 
-    def visit(self, array: NDArray) -> tuple[int, int]:
+    def visit(self, array: NDArray) -> int:
+        """The encoded operand that stands for `array`."""
         pending = array._pending
         identity = id(array if pending is None else pending)
         place = self.places.get(identity)
         if place is not None:
             return place
         if pending is None:
+            place = 3 * len(self.inputs) + _INPUT
             self.inputs.append(array)
-            place = (0, len(self.inputs) - 1)
         elif pending.record is FULL:
             place = self.add_scalar(pending.operands[0], array.dtype)
         else:
-            dtype = _scalar_dtype(array, pending)
-            operands = [
-                self.add_scalar(operand, dtype) if isinstance(operand, SCALARS) else self.visit(operand)
-                for operand in pending.operands
-            ]
-            self.nodes.append((pending.record, operands, array.dtype))
+            code: list[Any] = [pending.record, array.dtype]
+            for operand in pending.operands:
+                if isinstance(operand, SCALARS):
+                    code.append(self.add_scalar(operand, _scalar_dtype(array, pending)))
+                else:
+                    code.append(self.visit(operand))
+            place = 3 * len(self.steps) + _NODE
             self.steps.append(array)
-            place = (2, len(self.nodes) - 1)
+            self.code += code
         self.places[identity] = place
         return place
 
-    def add_scalar(self, value: Scalar, dtype: DType) -> tuple[int, int]:
+    def add_scalar(self, value: Scalar, dtype: DType) -> int:
         self.scalars.append(value)
         self.scalar_dtypes.append(dtype)
-        return 1, len(self.scalars) - 1
+        return 3 * len(self.scalars) - 3 + _SCALAR
 
 
 def linearize(outputs: Sequence[NDArray]) -> Work:
@@ -184,12 +189,24 @@ def linearize(outputs: Sequence[NDArray]) -> Work:
     device finds its compiled kernel by identity.
     """
     parts = _Linearizer()
-    targets = [parts.visit(o) for o in outputs]
-    base = (0, len(parts.inputs), len(parts.inputs) + len(parts.scalars))
-    steps = tuple((r, tuple(base[k] + i for k, i in operands), d) for r, operands, d in parts.nodes)
-    inputs = tuple(a.dtype for a in parts.inputs)
-    key = (inputs, tuple(parts.scalar_dtypes), steps, tuple(base[k] + i for k, i in targets))
+    targets = tuple([parts.visit(o) for o in outputs])
+    inputs = tuple([a.dtype for a in parts.inputs])
+    key = (inputs, tuple(parts.scalar_dtypes), tuple(parts.code), targets)
     program = _programs.get(key)
     if program is None:
-        program = _programs[key] = Program(key[0], key[1], tuple(Node(*s) for s in steps), key[3])
+        program = _programs[key] = _decode(*key)
     return Work(Expression(program, parts.inputs, parts.scalars), parts.inputs, parts.steps)
+
+
+def _decode(
+    inputs: tuple[DType, ...], scalars: tuple[DType, ...], code: tuple[Any, ...], targets: tuple[int, ...]
+) -> Program:
+    """The program of which the arguments are the code: its values numbered through, its nodes taken apart."""
+    base = (0, len(inputs), len(inputs) + len(scalars))
+    nodes = []
+    rest = iter(code)
+    for record in rest:
+        dtype = next(rest)
+        operands = [next(rest) for _ in range(record.arity)]
+        nodes.append(Node(record, tuple(base[o % 3] + o // 3 for o in operands), dtype))
+    return Program(inputs, scalars, tuple(nodes), tuple(base[t % 3] + t // 3 for t in targets))

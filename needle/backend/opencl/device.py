@@ -21,6 +21,10 @@ from needle.dtypes import DType, Shape
 from needle.errors import DeviceError, OutOfMemoryError
 
 
+#: The work-group of a CPU: one work-item.
+_SINGLE = (1,)
+
+
 class OpenCLDevice(Device):
     """One OpenCL device with one context and one in-order queue, made when the device is first used."""
 
@@ -36,7 +40,9 @@ class OpenCLDevice(Device):
         self._expression_kernels: dict[object, cl.Kernel] = {}
         self.layout_buffer = lru_cache(maxsize=4096)(self._write_layout)
         self.elementwise_plan = lru_cache(maxsize=4096)(partial(launchers.elementwise_plan, self))
-        self._process = os.getpid()
+        self._forked = False
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=partial(setattr, self, "_forked", True))
 
     # -- memory ---------------------------------------------------------------------------------
 
@@ -106,13 +112,14 @@ class OpenCLDevice(Device):
     def launch(self, kernel: cl.Kernel, groups: Sequence[int], local: Sequence[int], *arguments: Any) -> None:
         """Enqueue `kernel` over `groups` work-groups of `local` work-items in each dimension; do not wait."""
         self._check_process()
-        size = tuple(g * n for g, n in zip(groups, local, strict=True))
+        size = groups if local == _SINGLE else [g * n for g, n in zip(groups, local, strict=True)]
         with self.lock:
-            kernel(self.queue, size, tuple(local), *arguments)
+            kernel.set_args(*arguments)  # with the enqueue below two thirds of the time of kernel(...)
+            cl.enqueue_nd_range_kernel(self.queue, kernel, size, local)
         self.launches += 1
 
     def _check_process(self) -> None:
-        if os.getpid() != self._process:
+        if self._forked:
             raise DeviceError(
                 f"{self.name} was opened before this process was forked; OpenCL does not survive a fork. "
                 "Start worker processes by 'spawn', or open the device only after forking"
