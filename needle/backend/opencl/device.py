@@ -20,7 +20,6 @@ from needle.backend.records import Primitive, Reduction
 from needle.dtypes import DType, Shape
 from needle.errors import DeviceError, OutOfMemoryError
 
-
 #: The work-group of a CPU: one work-item.
 _SINGLE = (1,)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pyopencl as cl
 
+from needle.backend.opencl.affinity import one_core_each
 from needle.backend.opencl.device import OpenCLDevice
 from needle.backend.protocol import Backend, DeviceInfo
 from needle.errors import DeviceError
@@ -82,7 +83,8 @@ class OpenCLBackend(Backend):
         for platform in platforms:
             short = _platform_name(platform)
             try:
-                devices = platform.get_devices()
+                with one_core_each():  # PoCL starts its threads here
+                    devices = platform.get_devices()
             except cl.Error as error:
                 problem = f"its platform lists no devices ({error})"
                 found.append((_placeholder(short, platform, problem), None))
