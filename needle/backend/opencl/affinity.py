@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ENVIRONMENT_VARIABLE = "NEEDLE_PIN_THREADS"
@@ -38,7 +38,5 @@ def _threads() -> set[int]:
 
 
 def _pin(thread: int, core: int) -> None:
-    try:
+    with suppress(OSError):  # the thread is gone, or a sandbox forbids it: it runs unpinned, only slower
         os.sched_setaffinity(thread, {core})
-    except OSError:  # the thread is gone, or a sandbox forbids it: it runs unpinned, only slower
-        pass
