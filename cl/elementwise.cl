@@ -3,13 +3,29 @@
 // The iteration space, RANK axes merged by the host, is walked as rows of vectors. A work-group takes a
 // contiguous stretch of `per_group` vectors; its work-items take every LOCAL-th of them, so that
 // neighbours read neighbours on a GPU, and the one work-item of a CPU's group streams.
+//
+// Where an operand's neighbours lie along the rows and not along the columns, as in a transposed view, `tiles`
+// takes the place of `elementwise`: it goes through TILE rows before it goes on to the next columns, so that
+// what a cache line or a transaction brings is used while it is there.
 #include "expression.h"
 
 // Work-items of a work-group: 1 on a CPU (lanes are the vector's), up to 256 on a GPU.
 #ifndef LOCAL
 #define LOCAL 1
 #endif
+// Rows of a tile: the elements of a cache line or two.
+#ifndef TILE
+#define TILE 32
+#endif
+// Which kernel to compile: `tiles` (1) or `elementwise` (0); both if it is not said.
+#if !defined(TILED) || TILED
+#define WITH_TILES
+#endif
+#if !defined(TILED) || !TILED
+#define WITH_ROWS
+#endif
 
+#ifdef WITH_ROWS
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
 void elementwise(__constant const long *layout, const long rows, const long per_group, PARAMETERS) {
     const INDEX columns = EXTENT(RANK - 1);
@@ -39,3 +55,44 @@ void elementwise(__constant const long *layout, const long rows, const long per_
         }
     }
 }
+#endif
+
+#if defined(WITH_TILES) && RANK > 1
+// Vectors side by side in a tile: on a GPU as many as give every work-item one.
+#define ACROSS (LOCAL > TILE ? LOCAL / TILE : 1)
+
+__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
+void tiles(__constant const long *layout, const long rows, const long per_group, PARAMETERS) {
+    const INDEX columns = EXTENT(RANK - 1), height = EXTENT(RANK - 2);
+    const INDEX full = columns / WIDTH;
+    const INDEX per_row = (columns + WIDTH - 1) / WIDTH;
+    const INDEX wide = (per_row + ACROSS - 1) / ACROSS, high = (height + TILE - 1) / TILE;
+    const INDEX first = (INDEX)get_group_id(0) * (INDEX)per_group;
+    const INDEX last = min((INDEX)rows / height * high * wide, first + (INDEX)per_group);
+    const INDEX item = (INDEX)get_local_id(0);
+    for (INDEX tile = first; tile < last; tile++) {
+        const INDEX strip = tile / wide;
+        const INDEX place = (tile - strip * wide) * ACROSS + item % ACROSS;
+        const INDEX outer = strip / high;
+        const INDEX top = (strip - outer * high) * TILE;
+        const INDEX bottom = place < per_row ? min(top + TILE, height) : 0;
+        INDEX row = top + item / ACROSS;
+        INDEX at[OPERANDS] = {STARTS};
+        locate(outer * height + row, layout, at);
+        const INDEX column = place * WIDTH;
+        const int lanes = (int)(columns - column);
+        for (; row < bottom; row += (LOCAL + ACROSS - 1) / ACROSS) {
+            if (WIDTH == 1 || place < full) {
+                LOAD_FULL
+                COMPUTE
+                STORE_FULL
+            } else {
+                LOAD_TAIL
+                COMPUTE
+                STORE_TAIL
+            }
+            for (int k = 0; k < OPERANDS; k++) at[k] += (LOCAL + ACROSS - 1) / ACROSS * STRIDE(k, RANK - 2);
+        }
+    }
+}
+#endif

@@ -24,6 +24,11 @@
 #ifndef COLUMNS
 #define COLUMNS 16
 #endif
+// Vectors, or in `reduce_columns` rows, folded side by side: as many as hide an addition's latency and keep
+// several reads in flight. 1 where the expression is long, whose copies would only cost compile time.
+#ifndef UNROLL
+#define UNROLL 4
+#endif
 // Which kernel to compile: `reduce_columns` (1) or `reduce_rows` (0); both if it is not said.
 #if !defined(ACROSS) || ACROSS
 #define WITH_COLUMNS
@@ -104,18 +109,34 @@ void reduce_rows(__global OUT *restrict output, const long output_start, const l
             INDEX at[OPERANDS] = {STARTS};
             locate(fold * (INDEX)fold_rows + row, layout, at);
             const INDEX stop = min(full, place + (end - vector));
+            vector -= place;
             while (place < stop) {
                 const INDEX block_stop = min(stop, place + BLOCK * LOCAL);
-                accumulator block = IDENTITIES;
-                for (; place < block_stop; place += LOCAL, vector += LOCAL) {
+                accumulator block[UNROLL];
+                for (int u = 0; u < UNROLL; u++) block[u] = IDENTITIES;
+                for (; place < block_stop - (UNROLL - 1) * LOCAL; place += UNROLL * LOCAL) {
+                    #pragma unroll
+                    for (int u = 0; u < UNROLL; u++) {
+                        const INDEX column = (place + u * LOCAL) * WIDTH;
+                        LOAD_FULL
+                        COMPUTE
+                        const accumulator element = CAST(ACC, result0);
+                        block[u] = COMBINE(element, block[u]);
+                    }
+                }
+#if UNROLL > 1
+                for (; place < block_stop; place += LOCAL) {
                     const INDEX column = place * WIDTH;
                     LOAD_FULL
                     COMPUTE
                     const accumulator element = CAST(ACC, result0);
-                    block = COMBINE(element, block);
+                    block[0] = COMBINE(element, block[0]);
                 }
-                add_block(&total, block);
+                for (int u = 1; u < UNROLL; u++) block[0] = COMBINE(block[u], block[0]);
+#endif
+                add_block(&total, block[0]);
             }
+            vector += place;
             if (WIDTH > 1 && place == full && full < per_row && vector < end) {
                 const INDEX column = full * WIDTH;
                 const int lanes = (int)(columns - column);
@@ -169,23 +190,49 @@ void reduce_columns(__global OUT *restrict output, const long output_start, cons
             accumulator block[COLUMNS];
             for (int k = 0; k < COLUMNS; k++) block[k] = IDENTITIES;
             const INDEX block_end = min(end, row + BLOCK);
-            for (; row < block_end; row++) {
-                INDEX at[OPERANDS] = {STARTS};
-                locate(output_row * (INDEX)fold_rows + row, layout, at);
-                for (int k = 0; k < wide; k++) {
-                    const INDEX column = (first + k * LOCAL) * WIDTH;
-                    LOAD_FULL
-                    COMPUTE
-                    const accumulator element = CAST(ACC, result0);
-                    block[k] = COMBINE(element, block[k]);
+            while (row < block_end) {
+                const int height = (int)min((INDEX)UNROLL, block_end - row);
+                INDEX places[UNROLL][OPERANDS];
+                for (int u = 0; u < height; u++) {
+                    const INDEX starts[OPERANDS] = {STARTS};
+                    for (int n = 0; n < OPERANDS; n++) places[u][n] = starts[n];
+                    locate(output_row * (INDEX)fold_rows + row + u, layout, places[u]);
                 }
-                if (lanes > 0) {
+                if (height == UNROLL) {
+                    for (int k = 0; k < wide; k++) {
+                        const INDEX column = (first + k * LOCAL) * WIDTH;
+                        accumulator sum = block[k];
+                        #pragma unroll
+                        for (int u = 0; u < UNROLL; u++) {
+                            const INDEX *at = places[u];
+                            LOAD_FULL
+                            COMPUTE
+                            const accumulator element = CAST(ACC, result0);
+                            sum = COMBINE(element, sum);
+                        }
+                        block[k] = sum;
+                    }
+                } else {
+                    for (int u = 0; u < height; u++) {
+                        const INDEX *at = places[u];
+                        for (int k = 0; k < wide; k++) {
+                            const INDEX column = (first + k * LOCAL) * WIDTH;
+                            LOAD_FULL
+                            COMPUTE
+                            const accumulator element = CAST(ACC, result0);
+                            block[k] = COMBINE(element, block[k]);
+                        }
+                    }
+                }
+                for (int u = 0; u < height && lanes > 0; u++) {
+                    const INDEX *at = places[u];
                     const INDEX column = full * WIDTH;
                     LOAD_TAIL
                     COMPUTE
                     const accumulator element = CAST(ACC, result0);
                     block[wide] = COMBINE(element, block[wide]);
                 }
+                row += height;
             }
             for (int k = 0; k < COLUMNS; k++) add_block(&total[k], block[k]);
         }

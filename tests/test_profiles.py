@@ -54,6 +54,18 @@ def test_strided_operands(shaped, view):
     np.testing.assert_array_equal((ours * 2 + ndl.asarray(other)).numpy(), theirs * 2 + other)
 
 
+@pytest.mark.parametrize("order", [(0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 1, 0)])
+@pytest.mark.parametrize("shape", [(3, 70, 41), (2, 64, 32), (33, 1, 35), (0, 3, 4)])
+def test_transposed_operands(shaped, shape, order):
+    x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    ours, theirs = ndl.permute_dims(ndl.asarray(x), order), x.transpose(order)
+    np.testing.assert_array_equal((ours + ndl.asarray(theirs.copy())).numpy(), theirs * 2)
+    target, expected = ndl.asarray(x, copy=True), x.copy()
+    ndl.permute_dims(target, order).cached_data[...] = ours.cached_data * 3
+    expected.transpose(order)[...] = theirs * 3
+    np.testing.assert_array_equal(target.numpy(), expected)
+
+
 @pytest.mark.parametrize("axis", [None, 1, (0, 2)])
 @pytest.mark.parametrize("shape", [(3, 5, 7), (2, 700, 33), (100_000, 1, 3)])
 def test_reductions(shaped, shape, axis):

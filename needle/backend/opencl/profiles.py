@@ -20,6 +20,7 @@ class Profile:
     groups: int  # most groups a launch is split into; each walks its own stretch
     wide_index: bool  # whether 64-bit indices cost nothing here
     fold_columns: int = 1  # vectors that a work-item folds side by side when it reduces across rows
+    fold_unroll: int = 4  # vectors, or rows, that a work-item folds at once if their expression is short
     matmul_rows: int = 0  # rows of matmul's register tile in vectors (CPUs); 0: tiles in local memory (GPUs)
     matmul_cores: int = 1  # compute units that share the blocks of a product
     matmul_depth: int = 256  # most of the summed dimension that a CPU packs at once

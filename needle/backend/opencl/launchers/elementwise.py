@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: The smallest stretch worth a work-group of its own, in vectors.
 MIN_VECTORS = 256
 
+#: Rows of a tile: the elements of a cache line or two.
+TILE = 32
+
 INT64 = np.int64
 
 
@@ -78,14 +81,23 @@ def elementwise_plan(device: OpenCLDevice, program: Program, output_count: int, 
     layout = elementwise_layout(shape, tuple(broadcast_strides(s, strides, shape) for s, strides in geometry))
     width = width_for(device, program)
     kernel = device.expression_kernel(
-        ("elementwise", program, layout.columns, layout.rank, width, index_type(device, layout.reach)),
+        ("elementwise", program, layout.columns, layout.rank, layout.transposed, width, index_type(device, layout.reach)),
         lambda: _build(device, program, output_count, layout, width),
     )
-    rows = prod(layout.shape[:-1])
-    vectors = rows * -(-layout.shape[-1] // width)
-    local = device.profile.local_size
-    groups = max(1, min(device.profile.groups, vectors // (MIN_VECTORS * local)))
-    return Plan(kernel, (groups,), (local,), (device.layout_buffer(layout), rows, -(-vectors // groups)))
+    rows, local = prod(layout.shape[:-1]), device.profile.local_size
+    vectors = -(-layout.shape[-1] // width)
+    if layout.transposed:
+        pieces, piece = _tiles(layout, vectors, local), TILE
+    else:
+        pieces, piece = rows * vectors, 1
+    groups = max(1, min(device.profile.groups, pieces * piece // (MIN_VECTORS * local)))
+    return Plan(kernel, (groups,), (local,), (device.layout_buffer(layout), rows, -(-pieces // groups)))
+
+
+def _tiles(layout: Layout, vectors: int, local: int) -> int:
+    """The tiles of a transposed layout whose rows have so many vectors (see `cl/elementwise.cl`)."""
+    height, across = layout.shape[-2], max(1, local // TILE)
+    return prod(layout.shape[:-2]) * -(-height // TILE) * -(-vectors // across)
 
 
 def _build(device: OpenCLDevice, program: Program, output_count: int, layout: Layout, width: int) -> Any:
@@ -93,8 +105,9 @@ def _build(device: OpenCLDevice, program: Program, output_count: int, layout: La
         "WIDTH": width,
         "INDEX": index_type(device, layout.reach),
         "LOCAL": device.profile.local_size,
+        "TILED": int(layout.transposed),
+        "TILE": TILE,
         **expression_defines(program, output_count, layout.columns, layout.rank),
     }
-    return device.kernel(
-        "elementwise.cl", "elementwise", defines, [None, INT64, INT64, *expression_types(program, output_count)]
-    )
+    name = "tiles" if layout.transposed else "elementwise"
+    return device.kernel("elementwise.cl", name, defines, [None, INT64, INT64, *expression_types(program, output_count)])

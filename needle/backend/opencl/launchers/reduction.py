@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from needle.backend.opencl.device import OpenCLDevice
 
 
+#: The most nodes of an expression that is worth having several times over in a kernel.
+MAX_UNROLLED = 2
+
+
 @dataclass(frozen=True)
 class _Fold:
     """One launch of a reduction: what is folded, in which layout, with what at the end."""
@@ -54,6 +58,7 @@ class _Fold:
             "INDEX": index,
             "LOCAL": device.profile.local_size,
             "ACROSS": int(self.layout.across),
+            "UNROLL": device.profile.fold_unroll if len(self.expression.program.nodes) <= MAX_UNROLLED else 1,
             "COLUMNS": device.profile.fold_columns,
             "COMPENSATED": int(self.record.compensated and self.accumulator.kind == "f"),
             "ACC": name,
