@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -24,7 +24,7 @@ from needle.array.expression import (
     linearize,
     operand_dtypes,
 )
-from needle.array.ndarray import NDArray, check_dtype
+from needle.array.ndarray import NDArray, Storage, check_dtype
 from needle.array.operators import TABLE
 from needle.backend.protocol import Device
 from needle.backend.records import Elementwise, Primitive, Reduction
@@ -280,6 +280,52 @@ def assign(targets: Sequence[NDArray], values: Sequence[NDArray]) -> None:
             target.storage.host_bounds = None
             if own_readers is not None:
                 _adopt(value, target, own_readers)
+
+
+def update(compute: Callable[..., list[NDArray]], batch: Sequence[tuple[NDArray, ...]]) -> None:
+    """Write compute(*arrays) into the first of the arrays in place, for each tuple of arrays in `batch`.
+
+    `compute` is elementwise, gives a value for each array that is written, and depends on nothing but dtypes and
+    device, which are the same in all tuples; arrays of a tuple have one shape. Plain arrays, in memory of their own,
+    share recording, kernel and launches. Everything that was still to read the old contents is computed first.
+    """
+    plain = [arrays for arrays in batch if _is_plain(arrays)]
+    if len(plain) < 2:
+        plain = []
+    else:
+        _update_together(compute, plain)
+    together = {id(arrays) for arrays in plain}
+    for arrays in batch:
+        if id(arrays) not in together:
+            values = compute(*arrays)
+            assign(arrays[: len(values)], values)
+
+
+def _is_plain(arrays: tuple[NDArray, ...]) -> bool:
+    """Whether each array is computed, not empty and has its memory for itself, all elements of it in C order."""
+    shape = arrays[0].shape
+    for array in arrays:
+        if array._storage is None or array._offset or array.shape != shape or not array.is_contiguous():
+            return False
+    return 0 not in shape and len({array._storage for array in arrays}) == len(arrays)
+
+
+def _update_together(compute: Callable[..., list[NDArray]], batch: list[tuple[NDArray, ...]]) -> None:
+    first = batch[0]
+    with _lock:
+        values = compute(*first)
+        count = len(values)
+        expression = linearize(values).expression
+        del values  # nothing is left to read the arrays but who else recorded it
+        reads = [next(i for i, array in enumerate(first) if array is source) for source in expression.inputs]
+        waiting: list[NDArray] = []
+        for arrays in batch:
+            for target in arrays[:count]:
+                storage: Storage = target._storage  # type: ignore[assignment]  # plain arrays have one
+                waiting += storage.readers.take()
+                storage.host_bounds = None
+        realize(waiting)
+        first[0].device.evaluate_alike(expression.program, expression.scalars, batch, reads)
 
 
 # -- reductions and primitives ----------------------------------------------------------------------

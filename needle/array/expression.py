@@ -62,6 +62,8 @@ class Readers:
 
     def take(self) -> list[NDArray]:
         """The arrays that are still there, which are then no longer kept."""
+        if not self._references:
+            return []
         found = [array for array in (reference() for reference in self._references) if array is not None]
         self._references = []
         return found

@@ -27,6 +27,8 @@ class ArrayView(Protocol):
     @property
     def shape(self) -> Shape: ...
     @property
+    def size(self) -> int: ...
+    @property
     def strides(self) -> tuple[int, ...]: ...
     @property
     def offset(self) -> int: ...
@@ -110,6 +112,22 @@ class Device(ABC):
         All outputs have one shape, which the inputs broadcast to. An output may be an input's very
         memory (same elements), never a shifted overlap of it.
         """
+
+    def evaluate_alike(
+        self,
+        program: Program,
+        scalars: Sequence[Scalar],
+        batch: Sequence[Sequence[ArrayView]],
+        reads: Sequence[int],
+    ) -> None:
+        """Run one program on several sets of arrays, those of a set contiguous, distinct and of one shape.
+
+        The program's outputs are a set's first arrays; its inputs those at the positions `reads`, outputs among
+        them. Shapes differ from set to set. A device that can do with fewer launches than sets overrides this.
+        """
+        for arrays in batch:
+            expression = Expression(program, [arrays[i] for i in reads], scalars)
+            self.evaluate(expression, arrays[: len(program.outputs)])
 
     @abstractmethod
     def reduce(

@@ -7,8 +7,7 @@ from math import inf, sqrt
 from typing import Any
 
 from needle.array import NDArray
-from needle.optim._optimizer import Optimizer, Params, check_range, memory_of, operands_of
-from needle.tensor import Tensor
+from needle.optim._optimizer import Optimizer, Params, check_range
 
 
 class Adam(Optimizer):
@@ -64,21 +63,20 @@ class Adam(Optimizer):
     def _check_options(self, group: Mapping[str, Any]) -> None:
         check_range(group, lr=(0, inf), beta1=(0, 1), beta2=(0, 1), eps=(0, inf), weight_decay=(0, inf))
 
-    def _update(self, param: Tensor, group: dict[str, Any]) -> tuple[list[NDArray], list[NDArray]]:
-        lr, beta1, beta2, eps = (float(group[name]) for name in ("lr", "beta1", "beta2", "eps"))
-        state = self._state_of(param, "exp_avg", "exp_avg_sq")
-        w, g = operands_of(param)
-        w, g = self._decay(w, g, group)
-        t = state["step"] = state.get("step", 0) + 1
-        m = beta1 * state["exp_avg"] + (1 - beta1) * g
-        v = beta2 * state["exp_avg_sq"] + (1 - beta2) * (g * g)
-        # The bias corrections depend on t alone: they are scalars, which no kernel is compiled for.
-        size = lr / (1 - beta1**t)
-        root = sqrt(1 - beta2**t)
-        w = w - size * m / (v.sqrt() * (1 / root) + eps)
-        return [memory_of(param), state["exp_avg"], state["exp_avg_sq"]], [w, m, v]
+    def _state_arrays(self, group: Mapping[str, Any]) -> tuple[str, ...]:
+        return ("exp_avg", "exp_avg_sq")
 
-    def _decay(self, w: NDArray, g: NDArray, group: dict[str, Any]) -> tuple[NDArray, NDArray]:
+    def _update(self, group: Mapping[str, Any], step: int, w: NDArray, g: NDArray, *state: NDArray) -> list[NDArray]:
+        lr, beta1, beta2, eps = (float(group[name]) for name in ("lr", "beta1", "beta2", "eps"))
+        w, g = self._decay(w, g, group)
+        m = beta1 * state[0] + (1 - beta1) * g
+        v = beta2 * state[1] + (1 - beta2) * (g * g)
+        # The bias corrections depend on the step alone: they are scalars, which no kernel is compiled for.
+        size = lr / (1 - beta1**step)
+        root = sqrt(1 - beta2**step)
+        return [w - size * m / (v.sqrt() * (1 / root) + eps), m, v]
+
+    def _decay(self, w: NDArray, g: NDArray, group: Mapping[str, Any]) -> tuple[NDArray, NDArray]:
         """The weight and the gradient with weight decay in them."""
         decay = float(group["weight_decay"])
         return (w, g + decay * w) if decay else (w, g)
@@ -108,6 +106,6 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay, beta1=beta1, beta2=beta2)
 
-    def _decay(self, w: NDArray, g: NDArray, group: dict[str, Any]) -> tuple[NDArray, NDArray]:
+    def _decay(self, w: NDArray, g: NDArray, group: Mapping[str, Any]) -> tuple[NDArray, NDArray]:
         shrink = 1 - float(group["lr"]) * float(group["weight_decay"])
         return (shrink * w if shrink != 1 else w), g

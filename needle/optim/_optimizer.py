@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from needle.array import NDArray, evaluation
@@ -91,35 +92,62 @@ class Optimizer:
     # -- stepping -------------------------------------------------------------------------------
 
     def step(self) -> None:
-        """Update every parameter that has a gradient, in place: one launch each, without waiting for it.
+        """Update every parameter that has a gradient, in place and without waiting for it.
 
-        A tensor that shares the parameter's memory (`param.detach()`) sees the new values. No graph grows.
-        Raises ValueError for a gradient whose shape is not the parameter's.
+        Parameters of one group, dtype and device take their step in common launches, a few parameters in each. A
+        tensor that shares a parameter's memory (`param.detach()`) sees the new values. No graph grows.
+        Raises ValueError for a gradient whose shape is not the parameter's; then no parameter has changed.
         """
+        for param in self.params:
+            if param.grad is not None:
+                _check_gradient(param)
         for group in self.param_groups:
+            names = self._state_arrays(group)
+            alike: dict[Hashable, list[tuple[NDArray, ...]]] = {}
             for param in group["params"]:
                 if param.grad is not None:
-                    targets, values = self._update(param, group)
-                    values[0] = values[0].astype(param.dtype)
-                    evaluation.assign(targets, values)
+                    state = self._state_of(param, names)
+                    step = state.get("step", 0) + 1
+                    if "step" in self._state_names:
+                        state["step"] = step
+                    arrays = (memory_of(param), *[state[name] for name in names], param.grad.cached_data)
+                    kind = (step, param.device, param.dtype, arrays[-1].dtype)
+                    alike.setdefault(kind, []).append(arrays)
+            for (step, *_), batch in alike.items():  # type: ignore[misc]
+                evaluation.update(partial(self._new_values, group, step), batch)
 
-    def _update(self, param: Tensor, group: dict[str, Any]) -> tuple[list[NDArray], list[NDArray]]:
-        """The memory to write, first the parameter's, and the new values, for a parameter with a gradient.
+    def _new_values(self, group: Mapping[str, Any], step: int, *arrays: NDArray) -> list[NDArray]:
+        """`_update` for a parameter's memory, its state and its gradient, in the dtype that steps are computed in."""
+        param, *state, grad = arrays
+        dtype = state_dtype(param)
+        values = self._update(group, step, param.astype(dtype), grad.astype(dtype), *state)
+        values[0] = values[0].astype(param.dtype)
+        return values
 
-        The values are recorded, not computed. Nothing but they may still hold the steps between: an
-        intermediate array that somebody could yet read would cost a launch of its own.
+    def _state_arrays(self, group: Mapping[str, Any]) -> tuple[str, ...]:
+        """The names of the arrays, like the parameter, that are remembered of each parameter of a group."""
+        return ()
+
+    def _update(self, group: Mapping[str, Any], step: int, w: NDArray, g: NDArray, *state: NDArray) -> list[NDArray]:
+        """The new values of the parameter `w`, whose gradient is `g`, and of its `state`, in the same order.
+
+        `step` counts from 1. The values are recorded, not computed, once for all parameters that are alike, so
+        they may depend on the arrays' elements and the options only. Nothing but they may still hold the steps
+        between: an intermediate array that somebody could yet read would cost a launch of its own.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no step")
 
-    def _state_of(self, param: Tensor, *names: str) -> State:
+    def _state_of(self, param: Tensor, names: tuple[str, ...]) -> State:
         """What is remembered of a parameter, with an array of its shape, at first of zeros, under each name."""
-        state = self.state.get(param)
-        if state is None:
+        state = self.state.setdefault(param, {}) if names else self.state.get(param, {})
+        missing = [name for name in names if name not in state]
+        if missing:
             dtype, device = state_dtype(param), param.device
-            state = self.state[param] = {name: evaluation.full(param.shape, 0, dtype, device) for name in names}
-            evaluation.realize(list(state.values()))  # in one launch
-        elif state[names[0]].device is not param.device:  # the parameter has moved
-            state |= {name: state[name].to(param.device) for name in names}
+            state |= {name: evaluation.full(param.shape, 0, dtype, device) for name in missing}
+            evaluation.realize([state[name] for name in missing])  # in one launch
+        for name in names:
+            if state[name].device is not param.device:  # the parameter has moved
+                state[name] = state[name].to(param.device)
         return state
 
     def reset_grad(self) -> None:
@@ -199,23 +227,18 @@ def memory_of(param: Tensor) -> NDArray:
     return array
 
 
-def state_dtype(param: Tensor) -> DType:
+def state_dtype(param: Tensor | NDArray) -> DType:
     """The dtype in which steps are computed and state is kept: float32 for float16, whose squares underflow."""
     return float32 if param.dtype == float16 else param.dtype
 
 
-def operands_of(param: Tensor) -> tuple[NDArray, NDArray]:
-    """The parameter and its gradient in the dtype that steps are computed in, the cast being recorded.
-
-    Raises TypeError or ValueError for a gradient, set by hand, that is not a tensor of the parameter's shape.
-    """
+def _check_gradient(param: Tensor) -> None:
+    """Raise TypeError or ValueError for a gradient, set by hand, that is not a tensor of the parameter's shape."""
     grad = param.grad
     if not isinstance(grad, Tensor):
         raise TypeError(f"the gradient of a parameter is a {type(grad).__name__}; it must be a tensor")
     if grad.shape != param.shape:
         raise ValueError(f"a parameter of shape {param.shape} has a gradient of shape {grad.shape}")
-    dtype = state_dtype(param)
-    return memory_of(param).astype(dtype), grad.cached_data.astype(dtype)
 
 
 def check_range(group: Mapping[str, Any], **ranges: tuple[float, float]) -> None:

@@ -7,8 +7,7 @@ from math import inf
 from typing import Any
 
 from needle.array import NDArray
-from needle.optim._optimizer import Optimizer, Params, check_range, memory_of, operands_of
-from needle.tensor import Tensor
+from needle.optim._optimizer import Optimizer, Params, check_range
 
 
 class SGD(Optimizer):
@@ -51,14 +50,14 @@ class SGD(Optimizer):
         if group["nesterov"] and group["momentum"] == 0:
             raise ValueError("nesterov=True needs a momentum above 0")
 
-    def _update(self, param: Tensor, group: dict[str, Any]) -> tuple[list[NDArray], list[NDArray]]:
+    def _state_arrays(self, group: Mapping[str, Any]) -> tuple[str, ...]:
+        return ("momentum_buffer",) if group["momentum"] else ()
+
+    def _update(self, group: Mapping[str, Any], step: int, w: NDArray, g: NDArray, *state: NDArray) -> list[NDArray]:
         lr, momentum, weight_decay = (float(group[name]) for name in ("lr", "momentum", "weight_decay"))
-        w, g = operands_of(param)
         if weight_decay:
             g = g + weight_decay * w
         if not momentum:
-            return [memory_of(param)], [w - lr * g]
-        buffer = self._state_of(param, "momentum_buffer")["momentum_buffer"]
-        u = momentum * buffer + g
-        step = g + momentum * u if group["nesterov"] else u
-        return [memory_of(param), buffer], [w - lr * step, u]
+            return [w - lr * g]
+        u = momentum * state[0] + g
+        return [w - lr * (g + momentum * u if group["nesterov"] else u), u]

@@ -32,15 +32,25 @@ def type_definitions(dtypes: Sequence[DType]) -> str:
 
 def parameters(program: Program, output_count: int) -> str:
     """The kernel's parameters for outputs, inputs and scalars, outputs and inputs with their first position."""
-    arrays = [(f"out{k}", program_dtypes(program)[program.outputs[k]], "") for k in range(output_count)]
-    arrays += [(f"in{output_count + i}", dtype, "const ") for i, dtype in enumerate(program.inputs)]
-    declared = [
-        f"__global {const}{cl_type(d)} *{name}, const long start{k}" for k, (name, d, const) in enumerate(arrays)
+    arrays = enumerate(_arrays(program, output_count))
+    return ", ".join(
+        [*(f"{pointer}{name}, const long start{k}" for k, (pointer, name) in arrays), *_scalar_parameters(program)]
+    )
+
+
+def _arrays(program: Program, output_count: int) -> list[tuple[str, str]]:
+    """The outputs and inputs as (their pointer's type, the name that loads and stores know them by)."""
+    outputs = (program_dtypes(program)[number] for number in program.outputs[:output_count])
+    return [
+        *((f"__global {cl_type(dtype)} *", f"out{k}") for k, dtype in enumerate(outputs)),
+        *((f"__global const {cl_type(dtype)} *", f"in{k}") for k, dtype in enumerate(program.inputs, output_count)),
     ]
+
+
+def _scalar_parameters(program: Program) -> list[str]:
     # A half cannot be a kernel argument: it travels as a float.
     scalars = ("float" if d.name == "float16" else cl_type(d) for d in program.scalars)
-    declared += [f"const {scalar} scalar{i}" for i, scalar in enumerate(scalars)]
-    return ", ".join(declared)
+    return [f"const {scalar} scalar{i}" for i, scalar in enumerate(scalars)]
 
 
 def program_dtypes(program: Program) -> list[DType]:
@@ -130,4 +140,30 @@ def expression_defines(program: Program, output_count: int, columns: Sequence[st
         "COMPUTE": compute(program),
         "STORE_FULL": stores(program, output_count, columns, full=True),
         "STORE_TAIL": stores(program, output_count, columns, full=False),
+    }
+
+
+def batch_defines(program: Program, slots: int, reads: Sequence[int]) -> dict[str, str | int]:
+    """Everything that `cl/elementwise_batch.cl` needs, for `slots` sets of contiguous arrays.
+
+    The outputs are a set's first arrays, the inputs those at the positions `reads`.
+    """
+    names = _arrays(program, len(program.outputs))
+    places = [*range(len(program.outputs)), *reads]
+    pointers = {place: pointer.replace("const ", "") for place, (pointer, _) in zip(places, names, strict=True)}
+    parameters = [
+        parameter
+        for slot in range(slots)
+        for parameter in (f"const long size_{slot}", *(f"{pointers[k]}array{k}_{slot}" for k in sorted(pointers)))
+    ]
+    choices = []
+    for place, (pointer, name) in zip(places, names, strict=True):
+        others = "".join(f"slot == {slot} ? array{place}_{slot} : " for slot in range(slots - 1))
+        choices.append(f"{pointer}{name} = {others}array{place}_{slots - 1};")
+    return {
+        **expression_defines(program, len(program.outputs), ("contiguous",) * len(names), 1),
+        "SLOTS": slots,
+        "SIZES": ", ".join(f"size_{slot}" for slot in range(slots)),
+        "PARAMETERS": ", ".join([*parameters, *_scalar_parameters(program)]),
+        "CHOOSE": "\n".join(choices),
     }

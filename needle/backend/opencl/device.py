@@ -16,8 +16,8 @@ from needle.backend.opencl import launchers, programs
 from needle.backend.opencl.layout import Layout
 from needle.backend.opencl.profiles import profile_for
 from needle.backend.protocol import ArrayView, Device, DeviceInfo, Expression
-from needle.backend.records import Primitive, Reduction
-from needle.dtypes import DType, Shape
+from needle.backend.records import Primitive, Program, Reduction
+from needle.dtypes import DType, Scalar, Shape
 from needle.errors import DeviceError, OutOfMemoryError
 
 #: The work-group of a CPU: one work-item.
@@ -31,6 +31,7 @@ class OpenCLDevice(Device):
         super().__init__(info)
         self.cl_device = cl_device
         self.profile = profile_for(cl_device)
+        self.max_parameter_bytes: int = cl_device.max_parameter_size
         self.context = cl.Context([cl_device])
         self.queue = cl.CommandQueue(self.context)
         self.pool = cl_tools.MemoryPool(cl_tools.ImmediateAllocator(self.queue))
@@ -128,6 +129,15 @@ class OpenCLDevice(Device):
 
     def evaluate(self, expression: Expression, outputs: Sequence[ArrayView]) -> None:
         launchers.elementwise(self, expression, outputs)
+
+    def evaluate_alike(
+        self,
+        program: Program,
+        scalars: Sequence[Scalar],
+        batch: Sequence[Sequence[ArrayView]],
+        reads: Sequence[int],
+    ) -> None:
+        launchers.elementwise_batch(self, program, scalars, batch, tuple(reads))
 
     def reduce(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from needle.backend.opencl.launchers import index, matmul, random, softmax
 from needle.backend.opencl.launchers.argreduction import argreduction
+from needle.backend.opencl.launchers.batch import elementwise_batch
 from needle.backend.opencl.launchers.elementwise import elementwise, elementwise_plan
 from needle.backend.opencl.launchers.reduction import reduction
 
@@ -26,4 +27,4 @@ def primitive(name: str) -> Callable[..., None]:
         raise NotImplementedError(f"the OpenCL backend has no kernel for {name!r}") from None
 
 
-__all__ = ["argreduction", "elementwise", "elementwise_plan", "primitive", "reduction"]
+__all__ = ["argreduction", "elementwise", "elementwise_batch", "elementwise_plan", "primitive", "reduction"]

@@ -36,8 +36,12 @@ def index_type(device: OpenCLDevice, reach: int) -> str:
 def expression_types(program: Program, output_count: int) -> list[Any]:
     """The types of a kernel's PARAMETERS: None for a pointer, else the scalar's dtype."""
     arrays: list[Any] = [None, INT64] * (output_count + len(program.inputs))
-    scalars = [np.float32 if d.name == "float16" else np.uint8 if d.kind == "b" else d.type for d in program.scalars]
-    return [*arrays, *scalars] or [INT64]
+    return [*arrays, *scalar_types(program)] or [INT64]
+
+
+def scalar_types(program: Program) -> list[Any]:
+    """The dtypes of a program's scalars as a kernel's parameters."""
+    return [np.float32 if d.name == "float16" else np.uint8 if d.kind == "b" else d.type for d in program.scalars]
 
 
 def expression_arguments(expression: Expression, outputs: Sequence[ArrayView] = ()) -> list[Any]:
@@ -81,7 +85,15 @@ def elementwise_plan(device: OpenCLDevice, program: Program, output_count: int, 
     layout = elementwise_layout(shape, tuple(broadcast_strides(s, strides, shape) for s, strides in geometry))
     width = width_for(device, program)
     kernel = device.expression_kernel(
-        ("elementwise", program, layout.columns, layout.rank, layout.transposed, width, index_type(device, layout.reach)),
+        (
+            "elementwise",
+            program,
+            layout.columns,
+            layout.rank,
+            layout.transposed,
+            width,
+            index_type(device, layout.reach),
+        ),
         lambda: _build(device, program, output_count, layout, width),
     )
     rows, local = prod(layout.shape[:-1]), device.profile.local_size
@@ -110,4 +122,6 @@ def _build(device: OpenCLDevice, program: Program, output_count: int, layout: La
         **expression_defines(program, output_count, layout.columns, layout.rank),
     }
     name = "tiles" if layout.transposed else "elementwise"
-    return device.kernel("elementwise.cl", name, defines, [None, INT64, INT64, *expression_types(program, output_count)])
+    return device.kernel(
+        "elementwise.cl", name, defines, [None, INT64, INT64, *expression_types(program, output_count)]
+    )

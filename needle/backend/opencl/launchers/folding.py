@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 from needle.backend.opencl.layout import FoldLayout, fold_layout
@@ -27,6 +28,10 @@ class Partial:
     shape: Shape
     dtype: DType
     offset: int = 0
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
 
     @property
     def strides(self) -> tuple[int, ...]:
