@@ -34,7 +34,7 @@ def test_as_many_threads_as_cores_get_one_each() -> None:
     cores = os.sched_getaffinity(0)
     with sleeping_threads(len(cores)) as found:
         assert sorted(map(sorted, found)) == [[core] for core in sorted(cores)]
-    assert os.sched_getaffinity(0) == cores
+    assert os.sched_getaffinity(0) == cores and os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 def test_more_threads_than_cores_are_left_alone() -> None:

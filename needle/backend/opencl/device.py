@@ -15,6 +15,7 @@ import pyopencl.tools as cl_tools
 from needle.backend.opencl import launchers, programs
 from needle.backend.opencl.layout import Layout
 from needle.backend.opencl.profiles import profile_for
+from needle.backend.opencl.submission import Submission
 from needle.backend.protocol import ArrayView, Device, DeviceInfo, Expression
 from needle.backend.records import Primitive, Program, Reduction
 from needle.dtypes import DType, Scalar, Shape
@@ -36,6 +37,7 @@ class OpenCLDevice(Device):
         self.queue = cl.CommandQueue(self.context)
         self.pool = cl_tools.MemoryPool(cl_tools.ImmediateAllocator(self.queue))
         self.lock = threading.RLock()  # setting a kernel's arguments and launching it is one act
+        self._submission = Submission()
         self._kernels: dict[object, cl.Kernel] = {}
         self._expression_kernels: dict[object, cl.Kernel] = {}
         self.layout_buffer = lru_cache(maxsize=4096)(self._write_layout)
@@ -63,6 +65,7 @@ class OpenCLDevice(Device):
         if array.size:
             # The copy is done before this returns: the caller may change its array at once.
             with self.lock:
+                self._submission.flush(self.queue)
                 cl.enqueue_copy(self.queue, buffer, array, is_blocking=True)
         return buffer
 
@@ -72,6 +75,7 @@ class OpenCLDevice(Device):
         result = np.empty(view.shape, view.dtype)
         if result.size:
             with self.lock:
+                self._submission.flush(self.queue)
                 cl.enqueue_copy(
                     self.queue, result, view.buffer,
                     src_offset=view.offset * view.dtype.itemsize, is_blocking=True,
@@ -80,6 +84,8 @@ class OpenCLDevice(Device):
 
     def synchronize(self) -> None:
         self._check_process()
+        with self.lock:
+            self._submission.flush(self.queue)
         self.queue.finish()
 
     # -- kernels --------------------------------------------------------------------------------
@@ -110,12 +116,13 @@ class OpenCLDevice(Device):
         return self.upload(np.array(layout.words(), np.int64))
 
     def launch(self, kernel: cl.Kernel, groups: Sequence[int], local: Sequence[int], *arguments: Any) -> None:
-        """Enqueue `kernel` over `groups` work-groups of `local` work-items in each dimension; do not wait."""
+        """Launch `kernel` over `groups` work-groups of `local` work-items in each dimension; do not wait."""
         self._check_process()
         size = groups if local == _SINGLE else [g * n for g, n in zip(groups, local, strict=True)]
         with self.lock:
-            kernel.set_args(*arguments)  # with the enqueue below two thirds of the time of kernel(...)
-            cl.enqueue_nd_range_kernel(self.queue, kernel, size, local)
+            waiting = self._submission.add(kernel, size, local, arguments)
+            if waiting > self.profile.held_launches or groups != _SINGLE:
+                self._submission.flush(self.queue)
         self.launches += 1
 
     def _check_process(self) -> None:

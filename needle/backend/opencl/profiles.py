@@ -19,6 +19,7 @@ class Profile:
     local_size: int  # work-items of a group in elementwise and reduction kernels
     groups: int  # most groups a launch is split into; each walks its own stretch
     wide_index: bool  # whether 64-bit indices cost nothing here
+    held_launches: int = 0  # launches of one group that may wait to be enqueued with others
     fold_columns: int = 1  # vectors that a work-item folds side by side when it reduces across rows
     fold_unroll: int = 4  # vectors, or rows, that a work-item folds at once if their expression is short
     matmul_rows: int = 0  # rows of matmul's register tile in vectors (CPUs); 0: tiles in local memory (GPUs)
@@ -69,7 +70,7 @@ def profile_for(device: cl.Device) -> Profile:
         # core even out what other processes take.
         return Profile(
             vector_bytes=cpu_vector_bytes(device), local_size=1, groups=16 * units, wide_index=True,
-            fold_columns=64, **_matmul_on_cpu(device),
+            fold_columns=64, held_launches=16, **_matmul_on_cpu(device),
         )  # fmt: skip
     local = 1 << (min(256, device.max_work_group_size).bit_length() - 1)
     matmul_group = 1 << ((local.bit_length() - 1) // 2)
