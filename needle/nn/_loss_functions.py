@@ -12,7 +12,8 @@ from needle.array import NDArray
 from needle.backend.protocol import Device
 from needle.dtypes import DType, int32, int64, is_float, is_integer
 from needle.nn._checks import one_of
-from needle.ops.gather import check_index_bounds
+from needle.nn._label_loss import LabelCrossEntropy
+from needle.ops.gather import check_in_range
 from needle.tensor import Tensor, asarray
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -49,8 +50,16 @@ def cross_entropy(
     target = _as_target(target, input)
     if is_float(target.dtype):
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
-    loss = ops.log_softmax(input, _class_axis(input))
-    return _negative_likelihood("cross_entropy", loss, target, weight, ignore_index, reduction, label_smoothing)
+    axis = _class_axis(input)
+    _check_labels("cross_entropy", input, target)
+    if weight is None and not label_smoothing and reduction != "none" and target.size:
+        in_range, may_ignore = _check_range("cross_entropy", target, input.shape[axis], ignore_index)
+        if in_range and not may_ignore:
+            scale = 1 / target.size if reduction == "mean" else 1.0
+            loss: Tensor = LabelCrossEntropy(axis, scale)(input, *_labels_and_classes(input, target))
+            return loss
+    scores = ops.log_softmax(input, axis)
+    return _negative_likelihood("cross_entropy", scores, target, weight, ignore_index, reduction, label_smoothing)
 
 
 def nll_loss(
@@ -61,7 +70,9 @@ def nll_loss(
     Shapes, reductions and errors are those of `cross_entropy`; targets are labels only.
     """
     _check_scores("nll_loss", input, reduction)
-    return _negative_likelihood("nll_loss", input, _as_target(target, input), weight, ignore_index, reduction, 0.0)
+    target = _as_target(target, input)
+    _check_labels("nll_loss", input, target)
+    return _negative_likelihood("nll_loss", input, target, weight, ignore_index, reduction, 0.0)
 
 
 def mse_loss(input: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
@@ -122,6 +133,14 @@ def _classes(count: int, ndim: int, dtype: DType, device: Device) -> Any:
     return NDArray.from_numpy(np.arange(count, dtype=dtype).reshape(count, *(1,) * max(ndim - 2, 0)), device)
 
 
+def _labels_and_classes(scores: Tensor, target: Tensor) -> tuple[NDArray, NDArray]:
+    """The labels with a class axis of size 1, and the classes' numbers along it, in one signed dtype."""
+    signed = int32 if target.dtype.itemsize <= 2 or target.dtype == int32 else int64
+    axis, shape = _class_axis(scores), target.shape
+    labels = target.cached_data.astype(signed).reshape((*shape[:axis], 1, *shape[axis:]))
+    return labels, _classes(scores.shape[axis], scores.ndim, signed, scores.device)
+
+
 def _class_weight(what: str, weight: Any, scores: Tensor) -> Tensor:
     """`weight` as a tensor that broadcasts along the class axis of `scores`."""
     weight = _as_target(weight, scores)
@@ -175,11 +194,9 @@ def _negative_likelihood(
     """
     axis = _class_axis(scores)
     count = scores.shape[axis]
-    _check_labels(what, scores, target)
     in_range, may_ignore = _check_range(what, target, count, ignore_index)
-    signed = int32 if target.dtype.itemsize <= 2 or target.dtype == int32 else int64
-    labels = ops.expand_dims(ops.astype(target, signed), axis)
-    hot = ops.equal(labels, _classes(count, scores.ndim, labels.dtype, scores.device))
+    labels, classes = (asarray(array) for array in _labels_and_classes(scores, target))
+    hot = ops.equal(labels, classes)
     kept = ops.not_equal(labels, ignore_index)
     if may_ignore and 0 <= ignore_index < count:
         hot = ops.logical_and(hot, kept)
@@ -223,6 +240,6 @@ def _check_range(what: str, target: Tensor, count: int, ignore_index: int) -> tu
     if bounds is None:
         return target.size == 0, True
     ends = [bound for bound in bounds if bound != ignore_index]
-    check_index_bounds(np.array(ends), count, f"{what} with {count} classes: label")
+    check_in_range(ends, count, f"{what} with {count} classes: label")
     # Bounds below 0 that may be ignored say nothing of the other labels below 0.
     return bounds[0] >= 0 or bounds[1] < 0, bounds[0] <= ignore_index <= bounds[1]

@@ -8,6 +8,7 @@ memory outside the array is touched.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -172,13 +173,16 @@ def check_index_bounds(indices: Any, size: int, what: str, *, from_end: bool = F
     from the end, down to -size. Indices that only the device knows pass.
     """
     if isinstance(indices, np.ndarray):
-        bounds = (int(indices.min()), int(indices.max())) if indices.size else None
+        bounds = (int(indices.min()), int(indices.max())) if indices.size else ()
     else:
-        bounds = getattr(data_of(indices), "host_bounds", None)
-    if bounds is None:
-        return
+        bounds = getattr(data_of(indices), "host_bounds", None) or ()
+    check_in_range(bounds, size, what, from_end=from_end)
+
+
+def check_in_range(indices: Iterable[int], size: int, what: str, *, from_end: bool = False) -> None:
+    """Raise IndexError as `check_index_bounds` does, for one of a few indices outside its range."""
     lowest = -size if from_end else 0
-    for index in bounds:
+    for index in indices:
         if not lowest <= index < size:
             valid = f"it must be from {lowest} to {size - 1}" if size else "there is nothing to choose from"
             raise IndexError(f"{what} {index} is out of range: {valid}")
