@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import document
 from benchmarks.case import Family
+from benchmarks.floors import Floors
 from benchmarks.results import Result, means
 from benchmarks.statistics import Spread
 
@@ -92,6 +94,27 @@ def print_table(console: Console, families: Iterable[Family], results: Sequence[
     console.print(table)
 
 
+def progress(result: Result) -> str:
+    """A case's times in a line."""
+    parts = [f"{name} {seconds(t.median)}" for name in result.seconds if (t := result.time(name))]
+    parts += [f"{name}: {problem}" for name, problem in result.problems.items()]
+    return f"{result.name}: {', '.join(parts)}"
+
+
+def notes(results: Sequence[Result], measured: Floors) -> list[str]:
+    """What the table cannot say."""
+    bandwidth, peak = measured.bandwidth / 1e9, measured.peak / 1e9
+    lines = [f"floors: copies {bandwidth:.1f} GB/s, bytes read and written; float32 {peak:.0f} GFLOP/s"]
+    chosen = [f"{r.case}: {way}" for r in results for way in r.chosen.values()]
+    if chosen:
+        lines.append(f"PyTorch's optimiser, the faster of fused and foreach: {'; '.join(chosen)}")
+    most = max((len(t) for r in results for t in r.seconds.values()), default=0)
+    fewer = sorted({n for r in results for n, t in r.seconds.items() if 0 < len(t) < most})
+    if fewer:
+        lines.append(f"fewer than {most} rounds in cases in which it is far behind: {', '.join(fewer)}")
+    return lines
+
+
 def summary(families: Sequence[Family], results: Sequence[Result]) -> list[str]:
     """How many bars and aims were reached, and where needle stands against tinygrad."""
     judged = [(f, r.ratio(f.against)) for f in families for r in results if r.family == f.name]
@@ -103,18 +126,14 @@ def summary(families: Sequence[Family], results: Sequence[Result]) -> list[str]:
     others = [(f, ratio) for f in families for r in results if r.family == f.name and (ratio := r.ratio("tinygrad"))]
     if others:
         behind = sum(ratio.median < 1 for _, ratio in others)
-        short = sum(ratio.median < f.ahead for f, ratio in others if f.ahead > 1)
-        lines.append(
-            f"ahead of tinygrad in {len(others) - behind} of {len(others)} cases; "
-            f"less than {max(f.ahead for f in families):g} times in {short} matrix products"
-        )
+        lines.append(f"ahead of tinygrad in {len(others) - behind} of {len(others)} cases")
+        products = [(f.ahead, ratio.median) for f, ratio in others if f.ahead > 1]
+        if products:
+            reached = sum(value >= ahead for ahead, value in products)
+            lines.append(f"{products[0][0]:g} times ahead of it in {reached} of {len(products)} matrix products")
     return lines
 
 
 def markdown(families: Iterable[Family], results: Sequence[Result], peers: Sequence[str]) -> str:
     """The same table for a document."""
-    head = columns(peers)
-    head[head.index("")] = "bar"
-    lines = [f"| {' | '.join(head)} |", f"|---{'|--:' * (len(head) - 1)}|"]
-    lines += [f"| {' | '.join(cells)} |" for cells in rows(families, results, peers)]
-    return "\n".join(lines) + "\n"
+    return document.table([name or "bar" for name in columns(peers)], rows(families, results, peers))

@@ -110,23 +110,24 @@ class Torch(Library):
         return self._faster(start, ())
 
     def trainer(self, weights: Sequence[np.ndarray]) -> Function:
-        def start(way: str) -> Function:
-            model = mlp(weights)
-            update = _optimizer("adam", list(model.parameters()), way)
-
-            def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-                loss = F.cross_entropy(model(x), y)
-                update.zero_grad()
-                loss.backward()
-                update.step()
-                return loss
-
-            return step
-
         random = np.random.default_rng(0)
         x = self.tensor(random.standard_normal((512, weights[0].shape[0]), dtype=np.float32))
         y = self.tensor(random.integers(0, weights[-1].shape[1], 512))
-        return self._faster(start, (x, y))
+        return self._faster(lambda way: self.training_step(weights, way), (x, y))
+
+    def training_step(self, weights: Sequence[np.ndarray], way: str) -> Function:
+        """A training step with the "fused" or the "foreach" optimiser."""
+        model = mlp(weights)
+        update = _optimizer("adam", list(model.parameters()), way)
+
+        def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            loss = F.cross_entropy(model(x), y)
+            update.zero_grad()
+            loss.backward()
+            update.step()
+            return loss
+
+        return step
 
     def _faster(self, start: Callable[[str], Function], inputs: Sequence[torch.Tensor]) -> Function:
         """A fresh start of the faster way, fused or foreach."""
