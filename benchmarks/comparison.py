@@ -147,7 +147,7 @@ def report_run(outcome: Outcome, console: Console, folder: Path) -> None:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     folder.mkdir(parents=True, exist_ok=True)
     found = as_json(outcome.facts, outcome.libraries, outcome.settings, outcome.families, outcome.results)
-    (folder / "results.json").write_text(json.dumps(found, indent=1) + "\n")
+    (folder / "results.json").write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
     chart.draw(folder / "chart.png", outcome.families, outcome.results, outcome.peers, _caption(outcome))
     console.print(f"written: {folder / 'results.json'}, {folder / 'chart.png'}", highlight=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 from typing import Any
 
 from benchmarks.case import Family
@@ -79,4 +80,5 @@ def _case_json(result: Result) -> dict[str, Any]:
     peers = [name for name in result.seconds if name != "needle"]
     found["ratio"] = {name: asdict(r) for name in peers if (r := result.ratio(name)) is not None}
     found["share"] = result.share
+    found["errors"] = {name: value if isfinite(value) else None for name, value in result.errors.items()}
     return found

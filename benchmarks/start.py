@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Figure
+from benchmarks.peers import UnavailableError
 from benchmarks.statistics import spread
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +44,10 @@ def compile_times(device: str, caches: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.compile_timer", str(found), str(ROOT / "examples" / "digits.py")]
     subprocess.run([*command, "--device", device, "--epochs", "2"], check=True, env=environment, capture_output=True)
     times: dict[str, Any] = json.loads(found.read_text())
+    if not times["kernels"]:
+        raise UnavailableError(f"{device} compiles no kernels")
+    if times["missed"]:
+        raise RuntimeError(f"{times['missed']} launches were not seen: compile_timer looks in the wrong place")
     return times
 
 
