@@ -81,7 +81,11 @@ def elementwise(record: Elementwise, operands: Sequence[Any]) -> NDArray:
     shape = first.shape
     if not same_shape:
         shape = broadcast_shapes(*(o.shape for o in operands if isinstance(o, NDArray)))
-    return _record(record, tuple(map(_fit, operands, wanted)), result, shape, first.device)
+    fitted = [
+        o if o.__class__ is NDArray and o.dtype is dtype else _fit(o, dtype)
+        for o, dtype in zip(operands, wanted, strict=True)
+    ]
+    return _record(record, tuple(fitted), result, shape, first.device)
 
 
 def _fit(operand: Any, dtype: DType) -> Any:
@@ -108,7 +112,7 @@ def common_device(what: str, arrays: Sequence[NDArray]) -> Device:
 def _record(record: Elementwise, operands: tuple[Any, ...], dtype: DType, shape: Shape, device: Device) -> NDArray:
     size, constant = 1, True
     for operand in operands:
-        if isinstance(operand, SCALARS):
+        if operand.__class__ is not NDArray:
             size += 1
             continue
         pending = operand._pending
@@ -126,8 +130,9 @@ def _record(record: Elementwise, operands: tuple[Any, ...], dtype: DType, shape:
     result = NDArray._make(device, dtype, shape, None, pending=Pending(record, operands, size, constant))
     reader = ref(result)
     for operand in operands:
-        if not isinstance(operand, SCALARS):
-            (operand._pending or operand._storage).readers.add(reader)
+        if operand.__class__ is NDArray:
+            source: Pending | Storage = operand._pending or operand._storage  # type: ignore[assignment]
+            source.readers.add(reader)
     return result
 
 
@@ -335,8 +340,8 @@ def reduce(reduction: Reduction, array: NDArray, axes: tuple[int, ...], keepdims
     """Fold `array` over `axes` (normalized). Pending work of `array` is done on the fly, once."""
     if array.dtype.kind not in reduction.kinds:
         raise TypeError(f"{reduction.name} is not defined for dtype {array.dtype}")
-    kept = tuple(1 if a in axes else n for a, n in enumerate(array.shape))
-    output = NDArray.empty(kept, reduction.result(array.dtype), array.device)
+    kept = [1 if a in axes else n for a, n in enumerate(array.shape) if keepdims or a not in axes]
+    output = NDArray.empty(tuple(kept), reduction.result(array.dtype), array.device)
     if output.size:
         if array._pending is not None and array._pending.uses and not array._pending.constant:
             array.realize()  # it has been folded before: a second reader had better store it
@@ -347,7 +352,7 @@ def reduce(reduction: Reduction, array: NDArray, axes: tuple[int, ...], keepdims
             work = linearize([array])
         array.device.reduce(reduction, work.expression, array.shape, axes, output)
         _count_uses(work)
-    return output if keepdims else output.reshape(tuple(n for a, n in enumerate(array.shape) if a not in axes))
+    return output
 
 
 @lru_cache(maxsize=4096)

@@ -31,6 +31,7 @@ MAX_SIZE = 96
 MAX_USES = 2
 
 SCALARS = (bool, int, float)
+_SCALAR_CLASSES = frozenset(SCALARS)
 
 #: A constant: its one operand is the Python scalar that fills the array.
 FULL = Elementwise("full", "x", lambda x: x, arity=1, typing="cast")
@@ -168,7 +169,7 @@ class _Linearizer:
         else:
             code: list[Any] = [pending.record, array.dtype]
             for operand in pending.operands:
-                if isinstance(operand, SCALARS):
+                if operand.__class__ in _SCALAR_CLASSES:
                     code.append(self.add_scalar(operand, _scalar_dtype(array, pending)))
                 else:
                     code.append(self.visit(operand))
@@ -178,7 +179,7 @@ class _Linearizer:
         self.places[identity] = place
         return place
 
-    def add_scalar(self, value: Scalar, dtype: DType) -> int:
+    def add_scalar(self, value: Any, dtype: DType) -> int:
         self.scalars.append(value)
         self.scalar_dtypes.append(dtype)
         return 3 * len(self.scalars) - 3 + _SCALAR

@@ -49,7 +49,7 @@ class NumpyDevice(Device):
                 result = reduction.reference(values, axis=axes[0], keepdims=True)
             else:
                 result = reduction.reference(values, axis=axes, keepdims=True)
-        _array(output)[...] = result
+        _array(output)[...] = result.reshape(output.shape)
 
     def run(
         self,

@@ -138,7 +138,10 @@ class Device(ABC):
         axes: tuple[int, ...],
         output: ArrayView,
     ) -> None:
-        """Fold the expression's one output, of `shape`, over `axes` into `output`, where they have size 1."""
+        """Fold the expression's one output, of `shape`, over `axes` into `output`.
+
+        `output` is contiguous and has the other axes in their order, those folded with size 1 or left out.
+        """
 
     @abstractmethod
     def run(

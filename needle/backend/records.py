@@ -108,6 +108,13 @@ class Program:
     nodes: tuple[Node, ...]
     outputs: tuple[int, ...]
 
+    @property
+    def dtype(self) -> DType:
+        """The dtype of the first output."""
+        place = self.outputs[0]
+        dtypes = [*self.inputs, *self.scalars, *(node.dtype for node in self.nodes)]
+        return dtypes[place]
+
     def evaluate(self, arrays: list[np.ndarray], scalars: list[Scalar]) -> list[np.ndarray]:
         """Run the program with NumPy, node by node, by the records' references."""
         values: list[Any] = list(arrays)

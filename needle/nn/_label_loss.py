@@ -6,7 +6,9 @@ from typing import Any
 
 from needle import ops
 from needle.array import NDArray
+from needle.array.template import Template, constant_value
 from needle.autograd import Op
+from needle.ops.reductions import SUM
 from needle.ops.softmax import LogSoftmax
 
 
@@ -25,9 +27,25 @@ class LabelCrossEntropy(Op):
 
     def compute(self, logits: Any, labels: Any, classes: Any) -> Any:
         self.log_probabilities = LogSoftmax(self.axis)(logits)
-        return ops.sum(ops.where(ops.equal(labels, classes), self.log_probabilities * -self.scale, 0))
+        return _LOSS(self.log_probabilities, labels, classes, scale=self.scale)
 
     def vjp(self, index: int, grad: Any, output: Any, logits: Any, labels: Any, classes: Any) -> Any:
+        if isinstance(logits, NDArray):
+            seed = constant_value(grad)
+            if seed is not None:
+                return _GRADIENT(self.log_probabilities, labels, classes, scale=seed * self.scale)
+            return _gradient(self.log_probabilities, labels, classes, grad * self.scale)
         # What the forward pass kept has no history: a gradient that is to be differentiated computes it again.
-        logs = self.log_probabilities if isinstance(logits, NDArray) else LogSoftmax(self.axis)(logits)
-        return (ops.exp(logs) - ops.equal(labels, classes)) * (grad * self.scale)
+        return _gradient(LogSoftmax(self.axis)(logits), labels, classes, grad * self.scale)
+
+
+def _losses(log_probabilities: Any, labels: Any, classes: Any, scale: float) -> Any:
+    return ops.where(ops.equal(labels, classes), log_probabilities * -scale, 0)
+
+
+def _gradient(log_probabilities: Any, labels: Any, classes: Any, scale: Any) -> Any:
+    return (ops.exp(log_probabilities) - ops.equal(labels, classes)) * scale
+
+
+_LOSS = Template(_losses, SUM)
+_GRADIENT = Template(_gradient)

@@ -81,7 +81,7 @@ class Softmax(_AlongAxis):
     primitive = SOFTMAX
 
     def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
-        return output * (grad - (grad * output).sum(axis=self.axis, keepdims=True))
+        return output * (grad - (grad * output).sum(self.axis, True))
 
 
 class LogSoftmax(_AlongAxis):
@@ -89,7 +89,7 @@ class LogSoftmax(_AlongAxis):
     primitive = LOG_SOFTMAX
 
     def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
-        return grad - exp(output) * grad.sum(axis=self.axis, keepdims=True)
+        return grad - exp(output) * grad.sum(self.axis, True)
 
 
 class LogSumExp(_AlongAxis):

@@ -41,6 +41,8 @@ class OpenCLDevice(Device):
         self._kernels: dict[object, cl.Kernel] = {}
         self._expression_kernels: dict[object, cl.Kernel] = {}
         self.layout_buffer = lru_cache(maxsize=4096)(self._write_layout)
+        self.reduction_stages = lru_cache(maxsize=4096)(partial(launchers.reduction_stages, self))
+        self.softmax_plan = lru_cache(maxsize=4096)(partial(launchers.softmax_plan, self))
         self.elementwise_plan = lru_cache(maxsize=4096)(partial(launchers.elementwise_plan, self))
         self._forked = False
         if hasattr(os, "register_at_fork"):

@@ -8,7 +8,8 @@ from needle.backend.opencl.launchers import index, matmul, random, softmax
 from needle.backend.opencl.launchers.argreduction import argreduction
 from needle.backend.opencl.launchers.batch import elementwise_batch
 from needle.backend.opencl.launchers.elementwise import elementwise, elementwise_plan
-from needle.backend.opencl.launchers.reduction import reduction
+from needle.backend.opencl.launchers.reduction import reduction, reduction_stages
+from needle.backend.opencl.launchers.softmax import softmax_plan
 
 #: The launcher of each primitive: `(device, inputs, outputs, **params)`.
 PRIMITIVES: Mapping[str, Callable[..., None]] = {
@@ -27,4 +28,13 @@ def primitive(name: str) -> Callable[..., None]:
         raise NotImplementedError(f"the OpenCL backend has no kernel for {name!r}") from None
 
 
-__all__ = ["argreduction", "elementwise", "elementwise_batch", "elementwise_plan", "primitive", "reduction"]
+__all__ = [
+    "argreduction",
+    "elementwise",
+    "elementwise_batch",
+    "elementwise_plan",
+    "primitive",
+    "reduction",
+    "reduction_stages",
+    "softmax_plan",
+]

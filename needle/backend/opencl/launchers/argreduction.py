@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from needle.backend.opencl.codegen import expression_defines, program_dtypes
@@ -12,7 +13,15 @@ from needle.backend.opencl.launchers.elementwise import (
     index_type,
     width_for,
 )
-from needle.backend.opencl.launchers.folding import Partial, layout_of, partial, reading, segments_for, with_type
+from needle.backend.opencl.launchers.folding import (
+    Partial,
+    geometry_of,
+    layout_of,
+    partial,
+    reading,
+    segments_for,
+    with_type,
+)
 from needle.backend.opencl.layout import FoldLayout
 from needle.backend.opencl.types import cl_type
 from needle.backend.protocol import ArrayView, Expression
@@ -32,7 +41,7 @@ def argreduction(
     output: ArrayView,
 ) -> None:
     """Write the positions of the extremes of `expression` along `axes` to `output`, in one launch or two."""
-    fold = layout_of(expression, shape, axes, ordered=True)
+    fold = layout_of(geometry_of(expression), shape, axes, ordered=True)
     segments = segments_for(device, fold, _width(device, expression.program))
     if segments == 1:
         _launch(device, record, expression, fold, 1, output)
@@ -41,7 +50,7 @@ def argreduction(
     positions = partial(device, values.shape, int64)
     _launch(device, record, expression, fold, segments, positions, values=values)
     best = reading(values)
-    fold = layout_of(best, values.shape, (1,), ordered=True)
+    fold = layout_of(geometry_of(best), values.shape, (1,), ordered=True)
     _launch(device, record, best, fold, 1, output, positions=positions)
 
 
@@ -89,10 +98,11 @@ def _launch(
         types = [None, None, INT64, None, *[INT64] * 3, None, *expression_types(program, 0)]
         return device.kernel("argreduce.cl", "argreduce", defines, types)
 
+    groups = groups_for(device, fold.outputs * segments, prod(merged.shape) // width)
     key = ("argreduce", record, program, merged.columns, merged.rank, width, index, positions is None)
     kernel = device.expression_kernel(key, build)
     device.launch(
-        kernel, (max(1, min(fold.outputs * segments, device.profile.groups)),), (device.profile.local_size,),
+        kernel, (groups,), (device.profile.local_size,),
         values and values.buffer, target.buffer, target.offset, positions and positions.buffer,
         fold.outputs, segments, fold.fold_rows, device.layout_buffer(merged), *expression_arguments(expression),
     )  # fmt: skip

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from needle.backend.opencl.codegen import expression_defines, program_dtypes
+from needle.backend.opencl.launchers.folding import Geometry
 from needle.backend.opencl.layout import Layout, elementwise_layout
 from needle.backend.protocol import ArrayView, Expression
 from needle.backend.records import Program
-from needle.dtypes import DType, Shape
-from needle.strides import Strides, broadcast_strides
+from needle.dtypes import DType
+from needle.strides import broadcast_strides
 
 if TYPE_CHECKING:
     from needle.backend.opencl.device import OpenCLDevice
@@ -66,10 +67,6 @@ class Plan:
     groups: tuple[int]
     local: tuple[int]
     arguments: tuple[Any, ...]  # those before the expression's
-
-
-#: The shape and the strides of an operand.
-Geometry = tuple[Shape, Strides]
 
 
 def elementwise(device: OpenCLDevice, expression: Expression, outputs: Sequence[ArrayView]) -> None:

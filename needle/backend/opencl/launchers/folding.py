@@ -11,7 +11,10 @@ from needle.backend.opencl.layout import FoldLayout, fold_layout
 from needle.backend.protocol import Buffer, Expression
 from needle.backend.records import Program
 from needle.dtypes import DType, Shape
-from needle.strides import broadcast_strides, contiguous_strides
+from needle.strides import Strides, broadcast_strides, contiguous_strides
+
+#: The shape and the strides of an operand.
+Geometry = tuple[Shape, Strides]
 
 if TYPE_CHECKING:
     from needle.backend.opencl.device import OpenCLDevice
@@ -46,15 +49,24 @@ def partial(device: OpenCLDevice, shape: Shape, dtype: DType) -> Partial:
 _COPIES: dict[DType, Program] = {}
 
 
+def copying(dtype: DType) -> Program:
+    """The program that is just the elements of its one input."""
+    return _COPIES.setdefault(dtype, Program((dtype,), (), (), (0,)))
+
+
 def reading(source: Partial) -> Expression:
     """The expression that is just the elements of `source`."""
-    program = _COPIES.setdefault(source.dtype, Program((source.dtype,), (), (), (0,)))
-    return Expression(program, [source], [])
+    return Expression(copying(source.dtype), [source], [])
 
 
-def layout_of(expression: Expression, shape: Shape, axes: tuple[int, ...], ordered: bool) -> FoldLayout:
-    """How `expression`, over `shape`, is folded over `axes` (see `fold_layout`)."""
-    strides = tuple(broadcast_strides(i.shape, i.strides, shape) for i in expression.inputs)
+def geometry_of(expression: Expression) -> tuple[Geometry, ...]:
+    """The shapes and strides of what an expression reads."""
+    return tuple([(view.shape, view.strides) for view in expression.inputs])
+
+
+def layout_of(inputs: tuple[Geometry, ...], shape: Shape, axes: tuple[int, ...], ordered: bool) -> FoldLayout:
+    """How an expression over `shape` that reads `inputs` is folded over `axes` (see `fold_layout`)."""
+    strides = tuple(broadcast_strides(own, strides, shape) for own, strides in inputs)
     return fold_layout(shape, strides or ((0,) * len(shape),), axes, ordered)
 
 
@@ -68,6 +80,13 @@ def segments_for(device: OpenCLDevice, fold: FoldLayout, width: int) -> int:
     else:
         tasks, length = fold.outputs, fold.fold_rows * vectors // profile.local_size
     return max(1, min(profile.groups // tasks if tasks else 1, length // MIN_VECTORS))
+
+
+def groups_for(device: OpenCLDevice, tasks: int, vectors: int) -> int:
+    """How many work-groups share `tasks`, which read so many vectors in all: on a CPU none for a trifle."""
+    profile = device.profile
+    worthwhile = max(1, vectors // MIN_VECTORS) if profile.local_size == 1 else tasks
+    return max(1, min(tasks, profile.groups, worthwhile))
 
 
 def with_type(expression: str, name: str) -> str:

@@ -14,12 +14,23 @@ from needle.backend.opencl.launchers.elementwise import (
     index_type,
     width_for,
 )
-from needle.backend.opencl.launchers.folding import layout_of, partial, reading, segments_for, with_type
+from needle.backend.opencl.launchers.folding import (
+    Geometry,
+    copying,
+    geometry_of,
+    groups_for,
+    layout_of,
+    partial,
+    reading,
+    segments_for,
+    with_type,
+)
 from needle.backend.opencl.layout import FoldLayout
 from needle.backend.opencl.types import cl_type
 from needle.backend.protocol import ArrayView, Expression
-from needle.backend.records import Reduction
+from needle.backend.records import Program, Reduction
 from needle.dtypes import DType, Shape, float16, float32
+from needle.strides import contiguous_strides
 
 if TYPE_CHECKING:
     from needle.backend.opencl.device import OpenCLDevice
@@ -34,7 +45,7 @@ class _Fold:
     """One launch of a reduction: what is folded, in which layout, with what at the end."""
 
     record: Reduction
-    expression: Expression
+    program: Program
     layout: FoldLayout
     accumulator: DType
     width: int
@@ -48,7 +59,7 @@ class _Fold:
     def key(self, index: str, result: DType) -> tuple[object, ...]:
         """What the kernel depends on."""
         merged = self.layout.layout
-        structure = (self.kernel_name, self.record, self.finish, self.expression.program)
+        structure = (self.kernel_name, self.record, self.finish, self.program)
         return (*structure, merged.columns, merged.rank, self.width, index, result)
 
     def defines(self, device: OpenCLDevice, index: str, result: DType) -> dict[str, str | int]:
@@ -58,7 +69,7 @@ class _Fold:
             "INDEX": index,
             "LOCAL": device.profile.local_size,
             "ACROSS": int(self.layout.across),
-            "UNROLL": device.profile.fold_unroll if len(self.expression.program.nodes) <= MAX_UNROLLED else 1,
+            "UNROLL": device.profile.fold_unroll if len(self.program.nodes) <= MAX_UNROLLED else 1,
             "COLUMNS": device.profile.fold_columns,
             "COMPENSATED": int(self.record.compensated and self.accumulator.kind == "f"),
             "ACC": name,
@@ -66,26 +77,38 @@ class _Fold:
             "COMBINE(a, b)": f"({self.record.combine})",
             "IDENTITY": with_type(self.record.identity, name),
             "FINISH(r, n)": f"({with_type(self.finish, name)})",
-            **expression_defines(self.expression.program, 0, merged.columns, merged.rank),
+            **expression_defines(self.program, 0, merged.columns, merged.rank),
         }
 
-    def launch(self, device: OpenCLDevice, target: ArrayView, count: int) -> None:
-        """Write the folds, of `count` elements each, to `target`, one for each output, segment and column."""
+    def stage(self, device: OpenCLDevice, count: int, result: DType) -> Stage:
+        """The launch that writes the folds, of `count` elements each, for each output, segment and column."""
         merged, profile = self.layout.layout, device.profile
         index = index_type(device, merged.reach)
 
         def build() -> Any:
-            types = [None, *[INT64] * 5, None, *expression_types(self.expression.program, 0)]
-            return device.kernel("reduce.cl", self.kernel_name, self.defines(device, index, target.dtype), types)
+            types = [None, *[INT64] * 5, None, *expression_types(self.program, 0)]
+            return device.kernel("reduce.cl", self.kernel_name, self.defines(device, index, result), types)
 
-        kernel = device.expression_kernel(self.key(index, target.dtype), build)
+        kernel = device.expression_kernel(self.key(index, result), build)
         strips = -(-merged.shape[-1] // (self.width * profile.fold_columns * profile.local_size))
         tasks = self.layout.outputs * self.segments * (strips if self.layout.across else 1)
-        device.launch(
-            kernel, (max(1, min(tasks, profile.groups)),), (profile.local_size,),
-            target.buffer, target.offset, self.layout.outputs, self.segments, self.layout.fold_rows, count,
-            device.layout_buffer(merged), *expression_arguments(self.expression),
+        columns = merged.shape[-1] if self.layout.across else 1
+        return Stage(
+            kernel, (groups_for(device, tasks, prod(merged.shape) // self.width),), (profile.local_size,),
+            (self.layout.outputs, self.segments, self.layout.fold_rows, count, device.layout_buffer(merged)),
+            (self.layout.outputs, self.segments, columns),
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A launch but for the target and the expression's arguments."""
+
+    kernel: Any
+    groups: tuple[int]
+    local: tuple[int]
+    arguments: tuple[Any, ...]
+    shape: Shape  # what it writes: outputs, segments, columns
 
 
 def reduction(
@@ -97,17 +120,43 @@ def reduction(
     output: ArrayView,
 ) -> None:
     """Fold `expression`, over `shape`, over `axes` into the contiguous `output`, in one launch or two."""
-    count = prod(shape[a] for a in axes)
     accumulator = float32 if output.dtype == float16 else output.dtype
-    width = width_for(device, expression.program, accumulator)
-    fold = layout_of(expression, shape, axes, ordered=False)
-    segments = segments_for(device, fold, width)
-    while segments > 1:
-        columns = fold.layout.shape[-1] if fold.across else 1
-        target = partial(device, (fold.outputs, segments, columns), accumulator)
-        _Fold(record, expression, fold, accumulator, width, segments, "r").launch(device, target, count)
+    inputs = geometry_of(expression)
+    *first, last = device.reduction_stages(record, expression.program, inputs, shape, axes, output.dtype)
+    for stage in first:
+        target = partial(device, stage.shape, accumulator)
+        _launch(device, stage, target, expression)
         expression = reading(target)
-        fold = layout_of(expression, target.shape, (1,), ordered=False)
-        width = width_for(device, expression.program)
-        segments = segments_for(device, fold, width)
-    _Fold(record, expression, fold, accumulator, width, 1, record.finish).launch(device, output, count)
+    _launch(device, last, output, expression)
+
+
+def _launch(device: OpenCLDevice, stage: Stage, target: ArrayView, expression: Expression) -> None:
+    device.launch(
+        stage.kernel, stage.groups, stage.local, target.buffer, target.offset, *stage.arguments,
+        *expression_arguments(expression),
+    )  # fmt: skip
+
+
+def reduction_stages(
+    device: OpenCLDevice,
+    record: Reduction,
+    program: Program,
+    inputs: tuple[Geometry, ...],
+    shape: Shape,
+    axes: tuple[int, ...],
+    result: DType,
+) -> tuple[Stage, ...]:
+    """The launches that fold `program` over `shape` and `inputs`: all that does not depend on the arrays."""
+    count = prod(shape[a] for a in axes)
+    accumulator = float32 if result == float16 else result
+    width = width_for(device, program, accumulator)
+    fold = layout_of(inputs, shape, axes, ordered=False)
+    stages: list[Stage] = []
+    while (segments := segments_for(device, fold, width)) > 1:
+        part = _Fold(record, program, fold, accumulator, width, segments, "r").stage(device, count, accumulator)
+        stages.append(part)
+        program, inputs = copying(accumulator), ((part.shape, contiguous_strides(part.shape)),)
+        fold = layout_of(inputs, part.shape, (1,), ordered=False)
+        width = width_for(device, program)
+    last = _Fold(record, program, fold, accumulator, width, 1, record.finish).stage(device, count, result)
+    return (*stages, last)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from needle.backend.opencl.layout import elementwise_layout
 from needle.backend.opencl.types import cl_type
 from needle.backend.protocol import ArrayView
-from needle.dtypes import DType, float16, float64
+from needle.dtypes import DType, Shape, float16, float64
+from needle.strides import Strides
 
 if TYPE_CHECKING:
     from needle.backend.opencl.device import OpenCLDevice
@@ -28,6 +30,17 @@ _FEW_ROWS = 8192  # on a GPU, as many strided rows or more take a work-item each
 _SHORT = 32  # rows of up to so many elements are served by groups of so many work-items
 
 
+@dataclass(frozen=True)
+class Plan:
+    """A launch but for the buffers and the position of the first element."""
+
+    kernel: Any
+    groups: tuple[int]
+    local: tuple[int]
+    layout: tuple[Any, int]  # the words of the rows' layout in device memory, and its rank
+    arguments: tuple[int, ...]
+
+
 def _softmax(
     device: OpenCLDevice, inputs: Sequence[ArrayView], outputs: Sequence[ArrayView], *, axis: int, result: int
 ) -> None:
@@ -35,20 +48,29 @@ def _softmax(
     (x,), (out,) = inputs, outputs
     if 0 in out.shape:
         return
-    n, step = x.shape[axis], x.strides[axis]
-    rows, inner = prod(x.shape) // n if n else prod(out.shape), prod(x.shape[axis + 1 :])
+    plan = device.softmax_plan(x.shape, x.strides, x.dtype, axis, result)
+    device.launch(plan.kernel, plan.groups, plan.local, x.buffer, out.buffer, *plan.layout, x.offset, *plan.arguments)
+
+
+def softmax_plan(device: OpenCLDevice, shape: Shape, strides: Strides, dtype: DType, axis: int, result: int) -> Plan:
+    """How softmax and its kin along `axis` run on an array of that shape, strides and dtype."""
+    n, step = shape[axis], strides[axis]
+    outer = _without(shape, axis)
+    rows, inner = prod(outer), prod(shape[axis + 1 :])
     by_rows = inner == 1 and (step == 1 or n == 1)
     if device.profile.local_size > 1:
         by_rows = by_rows or rows < _FEW_ROWS
-    defines = _defines(x.dtype, result)
-    layout = elementwise_layout(_without(x.shape, axis), (_without(x.strides, axis),))
-    arguments = (
-        x.buffer, out.buffer, device.layout_buffer(layout), layout.rank, x.offset, rows, n, step, inner,
-    )  # fmt: skip
+    layout = elementwise_layout(outer, (_without(strides, axis),))
     if by_rows:
-        _launch_rows(device, defines, x.dtype, arguments, rows, n)
+        file, shaped, groups, tail = _by_rows(device, dtype, rows, n)
     else:
-        _launch_columns(device, defines, x.dtype, arguments, rows, n, _packed_run(x, axis))
+        file, shaped, groups, tail = _by_columns(device, dtype, rows, n, _packed_run(shape, strides, axis))
+    types = (*_ROWS, *(_LONG for _ in tail))
+    kernel = device.kernel(f"{file}.cl", file, _defines(dtype, result) | shaped, types)
+    return Plan(
+        kernel, (groups,), (int(shaped["LOCAL"]),), (device.layout_buffer(layout), layout.rank),
+        (rows, n, step, inner, *tail),
+    )  # fmt: skip
 
 
 def _without(values: tuple[int, ...], axis: int) -> tuple[int, ...]:
@@ -70,44 +92,34 @@ def _vectors(device: OpenCLDevice, dtype: DType) -> Defines:
     return {"WIDTH": width, "LOCAL": 1, "OWN_EXP": int(dtype != float64 and width > 1)}
 
 
-def _launch_rows(
-    device: OpenCLDevice, defines: Defines, dtype: DType, arguments: Sequence[object], rows: int, n: int
-) -> None:
+#: A kernel's name, which is also its file's; the defines that shape its launch; groups; further parameters.
+_Shaped = tuple[str, Defines, int, tuple[int, ...]]
+
+
+def _by_rows(device: OpenCLDevice, dtype: DType, rows: int, n: int) -> _Shaped:
     local = device.profile.local_size
-    shape: Defines
     if local > 1:
         local = min(local, _SHORT) if n <= _SHORT else local
-        shape = {"WIDTH": 1, "LOCAL": local}
-        groups = min(rows, 1 << 16)
-    else:
-        shape = _vectors(device, dtype) | {"UNROLL": 4}
-        groups = max(1, min(device.profile.groups, rows, rows * n // _GRAIN))
-    kernel = device.kernel("softmax_rows.cl", "softmax_rows", defines | shape, _ROWS)
-    device.launch(kernel, (groups,), (local,), *arguments)
+        return "softmax_rows", {"WIDTH": 1, "LOCAL": local}, min(rows, 1 << 16), ()
+    groups = max(1, min(device.profile.groups, rows, rows * n // _GRAIN))
+    return "softmax_rows", _vectors(device, dtype) | {"UNROLL": 4}, groups, ()
 
 
-def _launch_columns(
-    device: OpenCLDevice, defines: Defines, dtype: DType, arguments: Sequence[object], rows: int, n: int, run: int
-) -> None:
-    local = device.profile.local_size
-    shape: Defines
-    tail: tuple[int, ...]
+def _by_columns(device: OpenCLDevice, dtype: DType, rows: int, n: int, run: int) -> _Shaped:
+    local, most = device.profile.local_size, device.profile.groups
     if local > 1:  # each work-item a row
-        shape, tail = {"WIDTH": 1, "LOCAL": local}, (rows, 1)
-        groups = min(device.profile.groups, -(-rows // local))
+        return "softmax_columns", {"WIDTH": 1, "LOCAL": local}, min(most, -(-rows // local)), (rows, 1)
+    shape = _vectors(device, dtype)
+    width = int(shape["WIDTH"])
+    tail: tuple[int, ...] = ()
+    if run >= width:
+        tile = _tile(width, rows, run, most)
+        shape, tail = shape | {"TILE": _TILE}, (run, tile)
+        units = rows // run * -(-run // tile)
     else:
-        shape = _vectors(device, dtype)
-        width = int(shape["WIDTH"])
-        if run >= width:
-            tile = _tile(width, rows, run, device.profile.groups)
-            shape, tail = shape | {"TILE": _TILE}, (run, tile)
-            units = rows // run * -(-run // tile)
-        else:
-            shape, tail = shape | {"PACKED": 0}, ()
-            units = -(-rows // width)
-        groups = max(1, min(device.profile.groups, units, rows * n // _GRAIN))
-    kernel = device.kernel("softmax_columns.cl", "softmax_columns", defines | shape, (*_ROWS, *(_LONG for _ in tail)))
-    device.launch(kernel, (groups,), (local,), *arguments, *tail)
+        shape = shape | {"PACKED": 0}
+        units = -(-rows // width)
+    return "softmax_columns", shape, max(1, min(most, units, rows * n // _GRAIN)), tail
 
 
 def _tile(width: int, rows: int, run: int, groups: int) -> int:
@@ -116,9 +128,9 @@ def _tile(width: int, rows: int, run: int, groups: int) -> int:
     return min(vectors * width, run)
 
 
-def _packed_run(x: ArrayView, axis: int) -> int:
+def _packed_run(shape: Shape, strides: Strides, axis: int) -> int:
     """How many neighbouring rows lie side by side in memory; 0 if none do."""
-    inner = elementwise_layout(x.shape[axis + 1 :], (x.strides[axis + 1 :],))
+    inner = elementwise_layout(shape[axis + 1 :], (strides[axis + 1 :],))
     return inner.shape[-1] if inner.strides[0][-1] == 1 else 0
 
 
