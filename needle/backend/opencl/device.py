@@ -13,9 +13,9 @@ import numpy as np
 import pyopencl as cl
 import pyopencl.tools as cl_tools
 
-from needle.backend.opencl import launchers, programs
+from needle.backend.opencl import launchers, programs, saved_profiles
 from needle.backend.opencl.layout import Layout
-from needle.backend.opencl.profiles import profile_for
+from needle.backend.opencl.profiles import Profile
 from needle.backend.opencl.submission import Submission
 from needle.backend.protocol import ArrayView, Device, DeviceInfo, Expression
 from needle.backend.recording import Recorder, Times
@@ -33,7 +33,6 @@ class OpenCLDevice(Device):
     def __init__(self, info: DeviceInfo, cl_device: cl.Device) -> None:
         super().__init__(info)
         self.cl_device = cl_device
-        self.profile = profile_for(cl_device)
         self.max_parameter_bytes: int = cl_device.max_parameter_size
         self.context = cl.Context([cl_device])
         self.queue = self._plain_queue = cl.CommandQueue(self.context)
@@ -44,9 +43,23 @@ class OpenCLDevice(Device):
         self._expression_kernels: dict[object, cl.Kernel] = {}
         self.layout_buffer = lru_cache(maxsize=4096)(self._write_layout)
         self.elementwise_plan = lru_cache(maxsize=4096)(partial(launchers.elementwise_plan, self))
+        self._profile = saved_profiles.profile_of(cl_device)
         self._forked = False
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=partial(setattr, self, "_forked", True))
+
+    @property
+    def profile(self) -> Profile:
+        """How kernels are shaped here. A new one must suit the device (ValueError), and drops what was planned."""
+        return self._profile
+
+    @profile.setter
+    def profile(self, profile: Profile) -> None:
+        profile.check(self.cl_device)
+        with self.lock:
+            self._profile = profile
+            self.elementwise_plan.cache_clear()
+            self._expression_kernels.clear()
 
     # -- memory ---------------------------------------------------------------------------------
 
@@ -132,7 +145,7 @@ class OpenCLDevice(Device):
             recorder = self.recorder
             if recorder is None:
                 waiting = self._submission.add(kernel, size, local, arguments)
-                if waiting > self.profile.held_launches or groups != _SINGLE:
+                if waiting > self._profile.held_launches or groups != _SINGLE:
                     self._submission.flush(self.queue)
             else:
                 self._submission.flush(self.queue)
