@@ -157,6 +157,9 @@ from needle.ops import trunc as trunc
 from needle.ops import var as var
 from needle.ops import where as where
 from needle.ops.random import manual_seed as manual_seed
+from needle.profiling import Profiler as Profiler
+from needle.profiling import ProfileRow as ProfileRow
+from needle.profiling import profile as profile
 from needle.serialization import load as load
 from needle.serialization import save as save
 from needle.tensor import Tensor as Tensor

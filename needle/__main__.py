@@ -1,4 +1,4 @@
-"""`python -m needle`: a table of the devices that needle finds."""
+"""`python -m needle`: a table of the devices that needle finds; `python -m needle tune` tunes one."""
 
 from __future__ import annotations
 
@@ -8,15 +8,23 @@ from collections.abc import Sequence
 
 import needle as ndl
 from needle.backend.registry import ENVIRONMENT_VARIABLE
+from needle.tuning import _command as tuning
 
 _HEADINGS = ("NAME", "TYPE", "MEMORY", "FP64", "FP16", "DEVICE", "VENDOR", "DRIVER")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table and return the exit status: 1 where no default device can be had, else 0."""
+    """Do what the arguments ask for and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m needle", description="List the devices that needle finds.")
     parser.add_argument("--version", action="version", version=f"needle {ndl.__version__}")
-    parser.parse_args(arguments)
+    parser.set_defaults(command=list_devices)
+    tuning.add_command(parser.add_subparsers(title="commands", metavar="COMMAND"))
+    options = parser.parse_args(arguments)
+    return int(options.command(options))
+
+
+def list_devices(options: argparse.Namespace) -> int:
+    """Print the table and return the exit status: 1 where no default device can be had, else 0."""
     try:
         default = ndl.default_device().name
         problem = None

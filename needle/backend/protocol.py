@@ -6,12 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from needle.backend.records import Primitive, Program, Reduction
 from needle.dtypes import DType, Scalar, Shape, float16, float64
+
+if TYPE_CHECKING:
+    from needle.backend.recording import Recorder
 
 Buffer = Any  # a device's own handle for a stretch of memory
 
@@ -78,6 +81,8 @@ class Device(ABC):
     def __init__(self, info: DeviceInfo) -> None:
         self.info = info
         self.launches = 0  # kernels launched so far: what the fusion tests count
+        #: Told of every launch while somebody listens (`needle.backend.recording`).
+        self.recorder: Recorder | None = None
 
     @property
     def name(self) -> str:
@@ -88,6 +93,14 @@ class Device(ABC):
         if dtype == float64:
             return self.info.float64
         return self.info.float16 if dtype == float16 else True
+
+    def time_launches(self, on: bool) -> bool:
+        """Begin, or end, to take the device's own times of launches and tell `recorder` of each.
+
+        Returns whether the device can. Where not, an operation counts as one launch that takes as long as
+        the host waits for it.
+        """
+        return False
 
     def enabled(self) -> bool:
         """Whether the device can be used (the course's name)."""

@@ -70,6 +70,9 @@ class Reduction:
 #: Shapes and dtypes of a primitive's outputs, given its inputs' and its parameters.
 Signature = Callable[..., tuple[tuple[Shape, DType], ...]]
 
+#: A number of things that a primitive does, given its inputs and its parameters.
+Count = Callable[..., int]
+
 
 @dataclass(frozen=True, eq=False)
 class Primitive:
@@ -78,11 +81,17 @@ class Primitive:
     `reference(*arrays, **params)` returns one NumPy array, or a tuple for several outputs;
     `signature(*inputs, **params)`, whose inputs carry `shape` and `dtype`, returns a (shape, dtype) for
     each output and raises for operands that do not fit. A backend finds its launcher by `name`.
+
+    For the profiler: `flops(*inputs, **params)` is the number of arithmetic operations that it takes, none
+    where it only moves elements; `reads(*inputs, **params)` the most elements that it reads of its first
+    input, where that need not be all of them.
     """
 
     name: str
     reference: Reference
     signature: Signature
+    flops: Count | None = None
+    reads: Count | None = None
 
 
 @dataclass(frozen=True, eq=False)

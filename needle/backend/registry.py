@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
+from weakref import WeakSet
 
 from needle.backend.protocol import Backend, Device, DeviceInfo, scoped_device
 from needle.errors import DeviceError
@@ -29,6 +31,10 @@ ENVIRONMENT_VARIABLE = "NEEDLE_DEVICE"
 
 _lock = threading.RLock()
 _backends: dict[str, Backend] = {}
+_opened: WeakSet[Device] = WeakSet()
+
+#: Called with each device that is opened from now on: how a profile learns of it.
+watchers: list[Callable[[Device], None]] = []
 _broken: dict[str, str] = {}
 
 
@@ -72,8 +78,24 @@ def device(name: str | Device) -> Device:
                 if info.name == wanted:
                     if info.problem is not None:
                         raise DeviceError(f"device {name!r} cannot be used: {info.problem}")
-                    return backend.open(info.name)
+                    return _open(backend, info.name)
     raise DeviceError(f"there is no device {name!r}; known are {', '.join(i.name for i in devices())}")
+
+
+def _open(backend: Backend, name: str) -> Device:
+    opened = backend.open(name)
+    if opened not in _opened:
+        _opened.add(opened)
+        for watch in tuple(watchers):
+            watch(opened)
+    return opened
+
+
+def opened_devices(watcher: Callable[[Device], None]) -> list[Device]:
+    """The devices opened so far; `watcher` is called with every later one until it leaves `watchers`."""
+    with _lock:
+        watchers.append(watcher)
+        return list(_opened)
 
 
 def _resolve_index(name: str, backend: str, names: list[str]) -> str:

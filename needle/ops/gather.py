@@ -9,6 +9,7 @@ memory outside the array is touched.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,10 +96,24 @@ def _scatter_along_signature(indices: Any, updates: Any, *, axis: int, size: int
     return (((*updates.shape[:axis], size, *updates.shape[axis + 1 :]), updates.dtype),)
 
 
-TAKE = Primitive("take", _take_reference, _take_signature)
-TAKE_ALONG_AXIS = Primitive("take_along_axis", _along_reference, _along_signature)
-SCATTER_ADD = Primitive("scatter_add", _scatter_reference, _scatter_signature)
-SCATTER_ADD_ALONG_AXIS = Primitive("scatter_add_along_axis", _scatter_along_reference, _scatter_along_signature)
+def _elements_taken(x: Any, indices: Any, *, axis: int) -> int:
+    return prod(_take_signature(x, indices, axis=axis)[0][0])
+
+
+def _elements_taken_along(x: Any, indices: Any, *, axis: int) -> int:
+    return prod(indices.shape)
+
+
+def _additions(indices: Any, updates: Any, *, axis: int, size: int) -> int:
+    return prod(updates.shape)
+
+
+TAKE = Primitive("take", _take_reference, _take_signature, reads=_elements_taken)
+TAKE_ALONG_AXIS = Primitive("take_along_axis", _along_reference, _along_signature, reads=_elements_taken_along)
+SCATTER_ADD = Primitive("scatter_add", _scatter_reference, _scatter_signature, _additions)
+SCATTER_ADD_ALONG_AXIS = Primitive(
+    "scatter_add_along_axis", _scatter_along_reference, _scatter_along_signature, _additions
+)
 
 
 # -- the operations ---------------------------------------------------------------------------------

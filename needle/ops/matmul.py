@@ -24,7 +24,12 @@ def _signature(a: Any, b: Any) -> tuple[tuple[Shape, DType], ...]:
     return (((*batch, a.shape[-2], b.shape[-1]), a.dtype),)
 
 
-MATMUL = Primitive("matmul", np.matmul, _signature)
+def _flops(a: Any, b: Any) -> int:
+    ((shape, _),) = _signature(a, b)
+    return 2 * product(shape) * a.shape[-1]
+
+
+MATMUL = Primitive("matmul", np.matmul, _signature, _flops)
 
 
 class MatMul(Op):

@@ -56,9 +56,18 @@ def _logsumexp_reference(x: np.ndarray, *, axis: int) -> np.ndarray:
     return total.squeeze(axis).astype(x.dtype)
 
 
-SOFTMAX = Primitive("softmax", _softmax_reference, _same)
-LOG_SOFTMAX = Primitive("log_softmax", _log_softmax_reference, _same)
-LOGSUMEXP = Primitive("logsumexp", _logsumexp_reference, _without_axis)
+def _five_an_element(x: Any, *, axis: int) -> int:
+    """Maximum, difference, exponential, sum, and the quotient or the second difference."""
+    return 5 * prod(x.shape)
+
+
+def _four_an_element(x: Any, *, axis: int) -> int:
+    return 4 * prod(x.shape)
+
+
+SOFTMAX = Primitive("softmax", _softmax_reference, _same, _five_an_element)
+LOG_SOFTMAX = Primitive("log_softmax", _log_softmax_reference, _same, _five_an_element)
+LOGSUMEXP = Primitive("logsumexp", _logsumexp_reference, _without_axis, _four_an_element)
 
 
 class _AlongAxis(Op):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache, partial
 from typing import Any
@@ -12,11 +13,12 @@ import numpy as np
 import pyopencl as cl
 import pyopencl.tools as cl_tools
 
-from needle.backend.opencl import launchers, programs
+from needle.backend.opencl import launchers, programs, saved_profiles
 from needle.backend.opencl.layout import Layout
-from needle.backend.opencl.profiles import profile_for
+from needle.backend.opencl.profiles import Profile
 from needle.backend.opencl.submission import Submission
 from needle.backend.protocol import ArrayView, Device, DeviceInfo, Expression
+from needle.backend.recording import Recorder, Times
 from needle.backend.records import Primitive, Program, Reduction
 from needle.dtypes import DType, Scalar, Shape
 from needle.errors import DeviceError, OutOfMemoryError
@@ -31,11 +33,10 @@ class OpenCLDevice(Device):
     def __init__(self, info: DeviceInfo, cl_device: cl.Device) -> None:
         super().__init__(info)
         self.cl_device = cl_device
-        self.profile = profile_for(cl_device)
         self.max_parameter_bytes: int = cl_device.max_parameter_size
         self.context = cl.Context([cl_device])
-        self.queue = cl.CommandQueue(self.context)
-        self.pool = cl_tools.MemoryPool(cl_tools.ImmediateAllocator(self.queue))
+        self.queue = self._plain_queue = cl.CommandQueue(self.context)
+        self.pool = cl_tools.MemoryPool(cl_tools.ImmediateAllocator(self._plain_queue))
         self.lock = threading.RLock()  # setting a kernel's arguments and launching it is one act
         self._submission = Submission()
         self._kernels: dict[object, cl.Kernel] = {}
@@ -44,9 +45,23 @@ class OpenCLDevice(Device):
         self.reduction_stages = lru_cache(maxsize=4096)(partial(launchers.reduction_stages, self))
         self.softmax_plan = lru_cache(maxsize=4096)(partial(launchers.softmax_plan, self))
         self.elementwise_plan = lru_cache(maxsize=4096)(partial(launchers.elementwise_plan, self))
+        self._profile = saved_profiles.profile_of(cl_device)
         self._forked = False
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=partial(setattr, self, "_forked", True))
+
+    @property
+    def profile(self) -> Profile:
+        """How kernels are shaped here. A new one must suit the device (ValueError), and drops what was planned."""
+        return self._profile
+
+    @profile.setter
+    def profile(self, profile: Profile) -> None:
+        profile.check(self.cl_device)
+        with self.lock:
+            self._profile = profile
+            self.elementwise_plan.cache_clear()
+            self._expression_kernels.clear()
 
     # -- memory ---------------------------------------------------------------------------------
 
@@ -55,7 +70,10 @@ class OpenCLDevice(Device):
         nbytes = max(1, size) * dtype.itemsize
         try:
             with self.lock:
-                return self.pool.allocate(nbytes)
+                buffer = self.pool.allocate(nbytes)
+                if self.queue is not self._plain_queue:
+                    self._plain_queue.finish()  # the allocator enqueues there, unseen by the queue in use
+                return buffer
         except cl.MemoryError as error:
             raise OutOfMemoryError(
                 f"{self.name} cannot provide {nbytes} bytes: the pool has {self.pool.active_bytes} bytes in use "
@@ -66,9 +84,7 @@ class OpenCLDevice(Device):
         buffer = self.empty(array.size, array.dtype)
         if array.size:
             # The copy is done before this returns: the caller may change its array at once.
-            with self.lock:
-                self._submission.flush(self.queue)
-                cl.enqueue_copy(self.queue, buffer, array, is_blocking=True)
+            self._copy("upload", buffer, array)
         return buffer
 
     def download(self, view: ArrayView) -> np.ndarray:
@@ -76,13 +92,19 @@ class OpenCLDevice(Device):
         self._check_process()
         result = np.empty(view.shape, view.dtype)
         if result.size:
-            with self.lock:
-                self._submission.flush(self.queue)
-                cl.enqueue_copy(
-                    self.queue, result, view.buffer,
-                    src_offset=view.offset * view.dtype.itemsize, is_blocking=True,
-                )  # fmt: skip
+            self._copy("download", result, view.buffer, src_offset=view.offset * view.dtype.itemsize)
         return result
+
+    def _copy(self, name: str, target: Any, source: Any, **options: Any) -> None:
+        """Copy from or to the host, and wait."""
+        with self.lock:
+            self._submission.flush(self.queue)
+            recorder = self.recorder
+            if recorder is None:
+                cl.enqueue_copy(self.queue, target, source, is_blocking=True, **options)
+            else:
+                copy = partial(cl.enqueue_copy, is_blocking=True, **options)
+                _recorded(recorder, name, copy, self.queue, target, source)
 
     def synchronize(self) -> None:
         self._check_process()
@@ -122,10 +144,29 @@ class OpenCLDevice(Device):
         self._check_process()
         size = groups if local == _SINGLE else [g * n for g, n in zip(groups, local, strict=True)]
         with self.lock:
-            waiting = self._submission.add(kernel, size, local, arguments)
-            if waiting > self.profile.held_launches or groups != _SINGLE:
+            recorder = self.recorder
+            if recorder is None:
+                waiting = self._submission.add(kernel, size, local, arguments)
+                if waiting > self._profile.held_launches or groups != _SINGLE:
+                    self._submission.flush(self.queue)
+            else:
                 self._submission.flush(self.queue)
+                kernel.set_args(*arguments)
+                name, enqueue = kernel.function_name, cl.enqueue_nd_range_kernel
+                _recorded(recorder, name, enqueue, self.queue, kernel, size, local)
         self.launches += 1
+
+    # -- times ----------------------------------------------------------------------------------
+
+    def time_launches(self, on: bool) -> bool:
+        """Change to a queue that takes times, or back: taking them all the time costs on some drivers."""
+        self._check_process()
+        with self.lock:
+            self._submission.flush(self.queue)
+            self.queue.finish()  # what was enqueued there is not ordered with another queue's commands
+            timing = cl.command_queue_properties.PROFILING_ENABLE
+            self.queue = cl.CommandQueue(self.context, properties=timing) if on else self._plain_queue
+        return True
 
     def _check_process(self) -> None:
         if self._forked:
@@ -167,3 +208,20 @@ class OpenCLDevice(Device):
         **params: Any,
     ) -> None:
         launchers.primitive(primitive.name)(self, inputs, outputs, **params)
+
+
+def _recorded(recorder: Recorder, name: str, enqueue: Callable[..., cl.Event], *args: Any) -> None:
+    """Enqueue a command, and tell the recorder of it."""
+    began = time.perf_counter_ns()
+    event = enqueue(*args)
+    if event.command_execution_status == cl.command_execution_status.COMPLETE:
+        known = _times_of(event)  # and let go of the event: that of a transfer keeps the host's memory alive
+        recorder.launched(name, began, lambda: known)
+    else:
+        recorder.launched(name, began, partial(_times_of, event))
+
+
+def _times_of(event: cl.Event) -> Times:
+    """When a command that is done was enqueued, started and ended, in ns of the device's clock."""
+    times = event.profile
+    return times.queued, times.start, times.end

@@ -1,14 +1,19 @@
 """Tuning profiles: how the kernels of `cl/` are shaped for a kind of device.
 
 Every number here is a default that a kernel's `.cl` file documents where it is used. A profile only
-changes speed, never results' meaning.
+changes speed, never results' meaning. There are two, for CPUs and for GPUs, in `profile_for`. What
+`python -m needle tune` finds for a device overrides them, and so does a file that the environment variable
+NEEDLE_PROFILE names (see `saved_profiles`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import pyopencl as cl
+
+#: To be raised when kernels change so much that saved profiles no longer serve.
+VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,43 @@ class Profile:
     def width(self, itemsize: int) -> int:
         """Lanes of a vector whose widest element has `itemsize` bytes, at most OpenCL's 16."""
         return max(1, min(16, self.vector_bytes // itemsize))
+
+    def check(self, device: cl.Device) -> None:
+        """Raise ValueError, naming the field, its value and what is expected, unless `device` can run this."""
+        for field in fields(self):
+            value, least = getattr(self, field.name), 0 if field.name in ("matmul_rows", "held_launches") else 1
+            if field.name == "wide_index":
+                _expect(isinstance(value, bool), field.name, value, "true or false")
+            else:
+                _expect(type(value) is int and value >= least, field.name, value, f"an integer of at least {least}")
+        lanes, items, tile = self.vector_bytes, self.local_size, self.matmul_group
+        _expect(_is_power(lanes) and 4 <= lanes <= 128, "vector_bytes", lanes, "a power of two from 4 to 128")
+        most = device.max_work_group_size
+        expected = f"a power of two of at most {most}, the device's largest work-group"
+        _expect(_is_power(items) and items <= most, "local_size", items, expected)
+        expected = f"smaller: its square is a work-group, and the device's largest is {most}"
+        _expect(self.matmul_rows or tile * tile <= most, "matmul_group", tile, expected)
+        needed, there = self._matmul_local_bytes(device), device.local_mem_size
+        name = "matmul_block_bytes" if self.matmul_rows else "matmul_micro"
+        expected = f"smaller: products would take {needed} bytes of local memory, of which the device has {there}"
+        _expect(needed <= there, name, getattr(self, name), expected)
+
+    def _matmul_local_bytes(self, device: cl.Device) -> int:
+        """Local memory that the kernel of matrix products takes at most."""
+        itemsize = 8 if "cl_khr_fp64" in device.extensions.split() else 4
+        if self.matmul_rows:
+            tile = self.matmul_rows * (self.matmul_depth + 16) * itemsize
+            return self.matmul_block_bytes + max(self.matmul_block_bytes // 2, tile)
+        return 2 * 16 * (self.matmul_group * self.matmul_micro + 1) * itemsize
+
+
+def _is_power(number: int) -> bool:
+    return number & (number - 1) == 0
+
+
+def _expect(fine: object, field: str, value: object, expected: str) -> None:
+    if not fine:
+        raise ValueError(f"{field}={value!r} must be {expected}")
 
 
 #: Words in the LLVM processor names, which PoCL puts in a device's version, of those with AVX-512. PoCL

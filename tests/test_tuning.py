@@ -1,0 +1,489 @@
+"""`python -m needle tune`: the search, what may be measured, and where the answer is kept."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import needle as ndl
+from needle.__main__ import main
+from needle.backend.opencl import saved_profiles
+from needle.backend.opencl.device import OpenCLDevice
+from needle.backend.opencl.profiles import VERSION, Profile, profile_for
+from needle.tuning import FAMILIES, Outcome, TuningResult, _command, _tuner, tune
+from needle.tuning._search import MARGIN, TOLERANCE, Change, Setting, UnusableError, mean_ratio, search, wins
+from needle.tuning._tuner import plan, private_device, settings_for
+from needle.tuning._workloads import WORKLOADS, Case
+
+# -- the search, on times that are made up ----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Point:
+    x: int = 0
+    y: int = 0
+
+
+X = Setting("x", (0, 1, 2, 3), frozenset({"all"}))
+Y = Setting("y", (0, 1, 2, 3), frozenset({"all"}))
+BOWL = {(x, y): 1.0 + (x - 2) ** 2 + (y - 1) ** 2 for x in range(4) for y in range(4)}
+
+
+def vary(point: Point, field: str, value: int) -> Point:
+    return replace(point, **{field: value})
+
+
+def by_time(seconds: Callable[[Point], float]) -> Callable[..., dict[str, float]]:
+    return lambda old, new, setting, thorough: {"work": seconds(new) / seconds(old)}
+
+
+def test_the_fastest_values_are_found() -> None:
+    heard: list[str] = []
+    outcome = search(Point(), [X, Y], vary, by_time(lambda p: BOWL[p.x, p.y]), progress=heard.append)
+    assert outcome.profile == Point(2, 1)
+    assert outcome.complete and not outcome.skipped
+    assert [(c.field, c.new) for c in outcome.changes] == [("x", 1), ("x", 2), ("y", 1)]
+    assert outcome.changes[0].gain == pytest.approx(1 - BOWL[1, 0] / BOWL[0, 0])
+    assert outcome.tried == len(heard) and heard[0] == "x=1"
+    assert len(set(heard)) < len(heard)  # a second pass, in another place
+
+
+def test_a_value_may_pay_only_after_another_has_changed() -> None:
+    def seconds(p: Point) -> float:
+        return 1.0 if (p.x, p.y) == (3, 3) else 5.0 if p.y == 3 else 10.0
+
+    assert search(Point(), [X, Y], vary, by_time(seconds)).profile == Point(3, 3)
+
+
+def test_nothing_is_compared_twice() -> None:
+    seen: list[tuple[Point, Point]] = []
+
+    def compare(old: Point, new: Point, setting: Setting, thorough: bool) -> dict[str, float]:
+        seen.append((old, new))
+        return {"work": 1.0}
+
+    outcome = search(Point(), [X, Y], vary, compare)
+    assert outcome.profile == Point() and outcome.tried == 6
+    assert len(seen) == len(set(seen)) == 6
+
+
+def test_a_win_must_be_clear() -> None:
+    assert not wins({"a": 1 - 0.9 * MARGIN})
+    assert wins({"a": 1 - 1.1 * MARGIN})
+    assert wins({"a": 0.5, "b": 1 + 0.9 * TOLERANCE})
+    assert not wins({"a": 0.5, "b": 1 + 1.1 * TOLERANCE})
+    assert mean_ratio({"a": 0.5, "b": 2.0}) == pytest.approx(1)
+
+
+def test_a_win_must_repeat() -> None:
+    asked: list[bool] = []
+
+    def compare(old: Point, new: Point, setting: Setting, thorough: bool) -> dict[str, float]:
+        asked.append(thorough)
+        return {"work": 1.0 if thorough else 0.5}  # the first time something else slowed the incumbent
+
+    outcome = search(Point(), [X], vary, compare)
+    assert outcome.profile == Point() and outcome.changes == []
+    assert asked == [False, True] * 3
+
+
+def test_candidates_that_cannot_be_used_are_counted() -> None:
+    def compare(old: Point, new: Point, setting: Setting, thorough: bool) -> dict[str, float]:
+        if new.x == 2 or (thorough and new.x == 3):
+            raise UnusableError("does not compile")
+        return {"work": 0.5}
+
+    def vary_some(point: Point, field: str, value: int) -> Point:
+        if field == "y":
+            raise UnusableError("too large")
+        return vary(point, field, value)
+
+    outcome = search(Point(), [X, replace(Y, values=(1,))], vary_some, compare)
+    assert outcome.profile.y == 0 and outcome.profile.x in (0, 1)
+    assert {"x=2: does not compile", "x=3: does not compile", "y=1: too large"} <= set(outcome.skipped)
+
+
+def test_the_time_may_be_up() -> None:
+    left = iter([True, True, False])
+    outcome = search(Point(), [X, Y], vary, by_time(lambda p: BOWL[p.x, p.y]), going_on=lambda: next(left))
+    assert outcome.profile == Point(2, 0)
+    assert outcome.tried == 2 and not outcome.complete
+
+
+# -- workloads and settings -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda w: w.name)
+def test_workloads_are_right_and_notice_what_is_not(device: ndl.Device, workload: Any) -> None:
+    for shapes in (workload.shapes(1), workload.odd_shapes):
+        case = workload.case(device, shapes)
+        assert case.is_right()
+        spoilt = case.expected.copy()
+        spoilt.flat[-1] += 0.01 * np.abs(spoilt).max() + 0.01
+        assert not Case(case.run, spoilt).is_right()
+    assert workload.bytes(2) > workload.bytes(1)
+
+
+@pytest.fixture
+def opencl(device: ndl.Device) -> OpenCLDevice:
+    """A private device on the hardware of each OpenCL device."""
+    if not isinstance(device, OpenCLDevice):
+        pytest.skip("only OpenCL devices have a profile")
+    return private_device(device)
+
+
+@pytest.mark.parametrize("shape", ["cpu", "gpu"])
+def test_settings_are_fields_of_the_profile(opencl: OpenCLDevice, shape: str) -> None:
+    if shape == "gpu":
+        opencl.profile = replace(opencl.profile, matmul_rows=0, local_size=16, vector_bytes=4)
+    settings = settings_for(opencl)
+    assert {s.field for s in settings} <= {field.name for field in fields(Profile)}
+    assert all(s.values and s.families <= set(FAMILIES) for s in settings)
+    assert frozenset().union(*(s.families for s in settings)) == set(FAMILIES)
+    for setting in settings:
+        if setting.field == "vector_bytes" and shape == "cpu":
+            assert max(setting.values) == opencl.profile.vector_bytes
+
+
+def test_a_setting_is_judged_by_every_family_that_it_matters_to(opencl: OpenCLDevice) -> None:
+    settings, workloads = plan(opencl, ["softmax"])
+    assert "groups" in {s.field for s in settings}
+    assert not {s.field for s in settings} & {"fold_columns", "matmul_rows", "matmul_micro"}
+    assert {w.family for w in workloads} >= {"softmax", "reduce", "elementwise"}
+
+
+# -- tuning -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def few_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = [
+        Setting("fold_columns", (1, 8), frozenset({"reduce"})),
+        Setting("local_size", (3,), frozenset({"reduce"})),
+    ]
+    monkeypatch.setattr(_tuner, "settings_for", lambda device: settings)
+    monkeypatch.setattr(_tuner, "_LONG_ENOUGH", 1e-9)
+
+
+def test_a_short_tune(opencl: OpenCLDevice, few_settings: None) -> None:
+    public = ndl.device(opencl.name)
+    x = ndl.asarray(np.arange(2000, dtype=np.float32).reshape(40, 50), device=public)
+    before, profile = x.sum(axis=0).numpy(), public.profile
+    heard: list[str] = []
+    result = tune(public.name, ["reduce"], seconds=60, progress=heard.append)
+    assert result.before == profile and result.outcome.complete
+    assert result.after.fold_columns in (1, 8, profile.fold_columns)
+    assert replace(result.after, fold_columns=profile.fold_columns) == profile
+    assert [reason.split(":")[0] for reason in result.outcome.skipped] == ["local_size=3"]
+    assert set(result.seconds) == {"sum of rows", "sum of columns", "sum of all"}
+    assert all(0 < seconds < math.inf for pair in result.seconds.values() for seconds in pair)
+    assert heard[0] == "sum of rows" and heard[-1] == "before and after"
+    assert public.profile == profile and public.recorder is None
+    np.testing.assert_array_equal(x.sum(axis=0).numpy(), before)
+
+
+def test_a_candidate_that_computes_wrongly_never_wins(
+    opencl: OpenCLDevice, few_settings: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Case, "is_right", lambda self: False)
+    result = tune(opencl, ["reduce"], seconds=60)
+    assert result.after == result.before
+    assert "fold_columns=1: wrong results: sum of rows" in result.outcome.skipped
+
+
+def test_a_candidate_that_does_not_compile_is_skipped(
+    opencl: OpenCLDevice, few_settings: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = OpenCLDevice.kernel
+
+    def kernel(self: OpenCLDevice, file: str, name: str, defines: Any, arguments: Any) -> Any:
+        if defines.get("COLUMNS") == 8:
+            raise ndl.KernelCompileError("too many registers\nand more")
+        return own(self, file, name, defines, arguments)
+
+    monkeypatch.setattr(OpenCLDevice, "kernel", kernel)
+    result = tune(opencl, ["reduce"], seconds=60)
+    assert "fold_columns=8: KernelCompileError: too many registers" in result.outcome.skipped
+    assert result.after.fold_columns != 8
+
+
+def test_no_time_is_no_search(opencl: OpenCLDevice, few_settings: None) -> None:
+    result = tune(opencl, ["reduce"], seconds=1e-9)
+    assert result.outcome.tried == 0 and not result.outcome.complete
+    assert result.after == result.before
+
+
+def test_bad_arguments(device: ndl.Device) -> None:
+    with pytest.raises(ValueError, match=r"only=\['sorting'\] must name some of matmul, matvec"):
+        tune(device, ["sorting"])
+    with pytest.raises(ValueError, match=r"only=\[\] must name"):
+        tune(device, [])
+    with pytest.raises(ValueError, match="seconds=0 must be more than 0"):
+        tune(device, seconds=0)
+    with pytest.raises(ndl.DeviceError, match="device 'numpy' has no profile to tune"):
+        tune("numpy")
+
+
+# -- profiles that a device can run -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"local_size": 1 << 20}, "local_size=1048576 must be a power of two of at most .*largest work-group"),
+        ({"local_size": 3}, "local_size=3 must be a power of two"),
+        ({"groups": 0}, "groups=0 must be an integer of at least 1"),
+        ({"groups": 1.5}, "groups=1.5 must be an integer"),
+        ({"fold_columns": True}, "fold_columns=True must be an integer"),
+        ({"wide_index": 1}, "wide_index=1 must be true or false"),
+        ({"vector_bytes": 24}, "vector_bytes=24 must be a power of two from 4 to 128"),
+        ({"vector_bytes": 256}, "vector_bytes=256 must be"),
+        ({"matmul_rows": -1}, "matmul_rows=-1 must be an integer of at least 0"),
+        ({"matmul_rows": 6, "matmul_block_bytes": 1 << 40}, "matmul_block_bytes=.* must be smaller: .*local memory"),
+        ({"matmul_rows": 0, "matmul_group": 1 << 20}, "matmul_group=1048576 must be smaller: its square"),
+        ({"matmul_rows": 0, "matmul_micro": 1 << 20}, "matmul_micro=1048576 must be smaller: .*local memory"),
+    ],
+)
+def test_profiles_that_the_device_cannot_run(opencl: OpenCLDevice, changes: dict[str, Any], message: str) -> None:
+    before = opencl.profile
+    with pytest.raises(ValueError, match=message):
+        opencl.profile = replace(before, **changes)
+    assert opencl.profile is before
+
+
+def test_a_new_profile_drops_what_was_planned(opencl: OpenCLDevice) -> None:
+    x = ndl.asarray(np.arange(60_000, dtype=np.float32).reshape(200, 300), device=opencl)
+    expected = x.numpy()
+    for changes in ({}, {"groups": 1}, {"local_size": 16, "vector_bytes": 4}, {"local_size": 32, "fold_columns": 2}):
+        opencl.profile = replace(profile_for(opencl.cl_device), **changes)
+        np.testing.assert_array_equal((x + 1).numpy(), expected + 1)
+        np.testing.assert_array_equal(x.max(axis=0).numpy(), expected.max(axis=0))
+        np.testing.assert_array_equal(x.argmax(axis=1).numpy(), expected.argmax(axis=1))
+
+
+# -- keeping profiles -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder from which profiles are loaded."""
+    monkeypatch.setattr(saved_profiles.platformdirs, "user_cache_path", lambda name: tmp_path / "cache" / name)
+    monkeypatch.delenv("NEEDLE_PROFILE")
+    return tmp_path
+
+
+def reopened(device: OpenCLDevice) -> OpenCLDevice:
+    return OpenCLDevice(device.info, device.cl_device)
+
+
+def test_a_saved_profile_is_loaded(opencl: OpenCLDevice, cache: Path) -> None:
+    default = profile_for(opencl.cl_device)
+    assert reopened(opencl).profile == default
+    tuned = replace(default, groups=default.groups + 3, fold_columns=7)
+    path = saved_profiles.save(opencl.cl_device, tuned)
+    assert path == saved_profiles.path_for(opencl.cl_device) and path.is_relative_to(cache / "cache" / "needle")
+    assert json.loads(path.read_text())["profile"] == {"groups": default.groups + 3, "fold_columns": 7}
+    assert reopened(opencl).profile == tuned
+    assert saved_profiles.remove(opencl.cl_device) == path
+    assert reopened(opencl).profile == default
+    assert saved_profiles.remove(opencl.cl_device) is None
+
+
+def edit(**changes: Any) -> Callable[[str], str]:
+    return lambda text: json.dumps({**json.loads(text), **changes})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda text: text[: len(text) // 2], "."),
+        (lambda text: "", "."),
+        (lambda text: "[]", 'no "profile"'),
+        (edit(profile=[1]), 'no "profile"'),
+        (edit(version=VERSION + 1), f"made for version {VERSION + 1}, here it is {VERSION}"),
+        (edit(driver="0.1"), "made for driver '0.1', here it is"),
+        (edit(device="Abacus"), "made for device 'Abacus', here it is"),
+        (edit(platform=None), "made for platform None"),
+        (edit(profile={"speed": 11}), "no field 'speed'; known are vector_bytes, local_size"),
+        (edit(profile={"groups": "many"}), "groups='many' must be an integer"),
+        (edit(profile={"local_size": 1 << 30}), "local_size=1073741824 must be a power of two of at most"),
+    ],
+)
+def test_a_file_that_does_not_serve_is_ignored_with_a_warning(
+    opencl: OpenCLDevice, cache: Path, spoil: Callable[[str], str], why: str
+) -> None:
+    default = profile_for(opencl.cl_device)
+    path = saved_profiles.save(opencl.cl_device, replace(default, groups=default.groups + 3))
+    path.write_text(spoil(path.read_text()))
+    with pytest.warns(UserWarning, match=f"the saved profile .* is ignored: .*{why}"):
+        assert reopened(opencl).profile == default
+
+
+def test_a_folder_in_the_file_s_place(opencl: OpenCLDevice, cache: Path) -> None:
+    saved_profiles.path_for(opencl.cl_device).mkdir(parents=True)
+    with pytest.warns(UserWarning, match="is ignored"):
+        assert reopened(opencl).profile == profile_for(opencl.cl_device)
+
+
+def test_saving_is_all_or_nothing(opencl: OpenCLDevice, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    default = profile_for(opencl.cl_device)
+    path = saved_profiles.save(opencl.cl_device, replace(default, groups=1))
+    before = path.read_text()
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(json, "dump", fail)
+    with pytest.raises(OSError, match="the disk is full"):
+        saved_profiles.save(opencl.cl_device, replace(default, groups=2))
+    assert path.read_text() == before
+    assert list(path.parent.iterdir()) == [path]
+    with pytest.raises(ValueError, match="groups=0"):
+        saved_profiles.save(opencl.cl_device, replace(default, groups=0))
+
+
+def test_a_profile_by_hand(opencl: OpenCLDevice, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    default = profile_for(opencl.cl_device)
+    saved_profiles.save(opencl.cl_device, replace(default, groups=1))
+    file = cache / "mine.json"
+    file.write_text(json.dumps({"profile": {"groups": 5}}))
+    monkeypatch.setenv("NEEDLE_PROFILE", str(file))
+    assert reopened(opencl).profile == replace(default, groups=5)
+    file.write_text(json.dumps({"device": "Abacus", "profile": {"groups": 5}}))
+    assert reopened(opencl).profile == default
+    monkeypatch.setenv("NEEDLE_PROFILE", "default")
+    assert reopened(opencl).profile == default
+    monkeypatch.setenv("NEEDLE_PROFILE", "")
+    assert reopened(opencl).profile == replace(default, groups=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(None, "No such file"), ("{", "Expecting"), ("{}", 'no "profile"'), ('{"profile": {"groups": -1}}', "groups=-1")],
+)
+def test_a_bad_profile_by_hand_is_an_error(
+    opencl: OpenCLDevice, cache: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, message: str
+) -> None:
+    file = cache / "mine.json"
+    if text is not None:
+        file.write_text(text)
+    monkeypatch.setenv("NEEDLE_PROFILE", str(file))
+    with pytest.raises(ndl.DeviceError, match=f"NEEDLE_PROFILE=.*mine.json: .*{message}"):
+        reopened(opencl)
+
+
+# -- the command ------------------------------------------------------------------------------------
+
+
+def canned(device: OpenCLDevice, **changes: Any) -> TuningResult:
+    before = device.profile
+    outcome = Outcome(replace(before, **changes), tried=4, skipped=["local_size=3: too odd"], complete=False)
+    outcome.changes = [Change(name, getattr(before, name), value, 0.25) for name, value in changes.items()]
+    return TuningResult(before, outcome, {"sum of rows": (0.002, 0.0015)})
+
+
+def test_the_command_shows_saves_and_resets(
+    opencl: OpenCLDevice, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = canned(opencl, groups=77)
+    monkeypatch.setattr(_command, "tune", lambda *args: result)
+    assert main(["tune", "--device", opencl.name, "--dry-run"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].startswith(f"{opencl.name}: ")
+    assert shown[1].split() == ["WORKLOAD", "BEFORE", "ms", "AFTER", "ms", "FASTER"]
+    assert shown[2].split() == ["sum", "of", "rows", "2.000", "1.500", "1.33x"]
+    assert shown[4:] == [
+        f"groups: {result.before.groups} -> 77, 25% less time",
+        "4 candidates tried, 1 of them could not be used; the time was up before all were tried",
+        "  local_size=3: too odd",
+        "not saved: a dry run",
+    ]
+    assert reopened(opencl).profile == result.before
+    assert main(["tune", "--device", opencl.name]) == 0
+    path = saved_profiles.path_for(opencl.cl_device)
+    assert capsys.readouterr().out.endswith(f"saved in {path}\n")
+    assert reopened(opencl).profile == result.after
+    assert main(["tune", "--device", opencl.name, "--reset"]) == 0
+    assert capsys.readouterr().out == f"removed {path}\n"
+    assert main(["tune", "--device", opencl.name, "--reset"]) == 0
+    assert capsys.readouterr().out == f"nothing was saved for {opencl.name}\n"
+
+
+def test_a_cache_folder_that_cannot_be_written(
+    opencl: OpenCLDevice, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_command, "tune", lambda *args: canned(opencl, groups=77))
+    (cache / "cache").write_text("a file in the folder's place")
+    assert main(["tune", "--device", opencl.name]) == 1
+    assert "it cannot be saved: " in capsys.readouterr().err
+
+
+def test_nothing_better_saves_nothing(
+    opencl: OpenCLDevice, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_command, "tune", lambda *args: canned(opencl))
+    assert main(["tune", "--device", opencl.name]) == 0
+    assert "nothing to save" in capsys.readouterr().out
+    assert not saved_profiles.path_for(opencl.cl_device).exists()
+
+
+def test_a_win_that_has_vanished_at_the_end_is_not_saved(opencl: OpenCLDevice) -> None:
+    result = canned(opencl, groups=77)
+    assert result.is_worth_it
+    assert not replace(result, seconds={"sum of rows": (0.002, 0.0019), "sum of all": (0.002, 0.003)}).is_worth_it
+    assert not canned(opencl).is_worth_it
+
+
+def test_the_command_searches(opencl: OpenCLDevice, cache: Path, few_settings: None, capsys: Any) -> None:
+    assert main(["tune", "--device", opencl.name, "--only", "reduce", "--seconds", "0.01", "--dry-run"]) == 0
+    shown = capsys.readouterr()
+    assert "sum of columns" in shown.out and "square product" not in shown.out
+    assert "candidates tried" in shown.out
+    assert "100%" in shown.err or "%|" in shown.err
+
+
+def needle(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "needle", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), check=False)
+
+
+def test_help() -> None:
+    assert "tune the kernels for a device" in needle("--help").stdout
+    result = needle("tune", "--help")
+    assert result.returncode == 0
+    for option in ("--device", "--only", "--seconds", "--dry-run", "--reset", "NEEDLE_PROFILE", *FAMILIES):
+        assert option in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--only", "sorting"), "'sorting' is not one of matmul, matvec, elementwise, reduce, softmax"),
+        (("--only", ""), "'' is not one of"),
+        (("--seconds", "0"), "'0' is not a number above 0"),
+        (("--seconds", "soon"), "'soon' is not a number above 0"),
+        (("--seconds", "nan"), "'nan' is not a number above 0"),
+        (("--fast",), "unrecognized arguments: --fast"),
+    ],
+)
+def test_mistyped_arguments(arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_status:
+        main(["tune", *arguments])
+    assert exit_status.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["numpy", "abacus"])
+def test_devices_that_cannot_be_tuned(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tune", "--device", name]) == 1
+    assert f"device '{name}'" in capsys.readouterr().err
