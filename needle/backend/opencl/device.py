@@ -60,7 +60,8 @@ class OpenCLDevice(Device):
         profile.check(self.cl_device)
         with self.lock:
             self._profile = profile
-            self.elementwise_plan.cache_clear()
+            for plan in (self.reduction_stages, self.softmax_plan, self.elementwise_plan):
+                plan.cache_clear()
             self._expression_kernels.clear()
 
     # -- memory ---------------------------------------------------------------------------------

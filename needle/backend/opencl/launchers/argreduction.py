@@ -16,6 +16,7 @@ from needle.backend.opencl.launchers.elementwise import (
 from needle.backend.opencl.launchers.folding import (
     Partial,
     geometry_of,
+    groups_for,
     layout_of,
     partial,
     reading,
