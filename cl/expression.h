@@ -18,6 +18,8 @@
 // Each operation is rounded by itself, so that a result does not depend on what it was fused with.
 #pragma OPENCL FP_CONTRACT OFF
 
+#include "special.h"
+
 // A literal of scalar type T in every lane; REAL keeps the precision that T has.
 #define LIT(T, value) ((VEC(T))((T)(value)))
 #define REAL(T, value) ((VEC(T))(REAL_##T(value)))

@@ -81,7 +81,7 @@ def reciprocal(x: Tensor) -> Tensor:
 
 
 @elementwise(
-    cl="erf(x)",
+    cl="ERF(T, x)",
     reference=numpy_erf,
     typing="float",
     gradient=lambda g, y, x: g * (2 / math.sqrt(math.pi)) * (-x * x).exp(),
