@@ -171,7 +171,7 @@ def test_a_training_step_that_ran_out_can_be_repeated(pool: ndl.Device) -> None:
         step(*calm)
     failures = 0
     for _ in range(4):
-        for room_left in range(0, 4 * MIB, 64 << 10):
+        for room_left in range(0, 4 * MIB, 256 << 10):
             room(pool, room_left)
             try:
                 step(*strained)
@@ -180,7 +180,7 @@ def test_a_training_step_that_ran_out_can_be_repeated(pool: ndl.Device) -> None:
                 failures += 1
             finally:
                 pool.limit_memory(None)
-    assert failures > 8
+    assert failures > 4
     for ours, theirs in zip(strained[0].parameters(), calm[0].parameters(), strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 

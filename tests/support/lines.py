@@ -99,6 +99,8 @@ def convert(w: Writer) -> None:
         return
     dtype = w.pick([*w.floats, *w.floats, *INTEGERS, "bool"])
     if w.value(x).dtype.kind == "f" and dtype in INTEGERS:
+        if not np.isfinite(w.value(x).value).all():
+            return  # what becomes of NaN is open
         w.add(f"ndl.astype(ndl.clip({x}, {0 if dtype[0] == 'u' else -100}, 100), {dtype!r})", x)
     else:
         w.add(f"ndl.astype({x}, {dtype!r})", x)
