@@ -19,23 +19,6 @@ BAR = 1.3  # times PyTorch's peak
 MIB = 1 << 20
 
 
-class PeakPool:
-    """Stands before a memory pool and notes the most bytes in use; only an allocation can raise them."""
-
-    def __init__(self, pool: Any) -> None:
-        self._pool = pool
-        self.peak = pool.active_bytes
-
-    def allocate(self, nbytes: int) -> Any:
-        """See the pool's."""
-        memory = self._pool.allocate(nbytes)
-        self.peak = max(self.peak, self._pool.active_bytes)
-        return memory
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._pool, name)
-
-
 def _batch(case: Case) -> tuple[list[np.ndarray], list[np.ndarray]]:
     sets, weights = case.draw(np.random.default_rng())
     return sets[0], weights
@@ -45,20 +28,24 @@ def needle_peak(case: Case, device: ndl.Device) -> tuple[int, int]:
     """The most bytes in use over the first steps, from before the model is made, and the growth over many more."""
     library = peers.load("needle", device.name)
     device.synchronize()
-    pool: Any = device.pool  # type: ignore[attr-defined]
-    before = pool.active_bytes
-    watched = PeakPool(pool)
-    device.pool = watched  # type: ignore[attr-defined]
-    try:
-        inputs, weights = _batch(case)
-        step = case.bind(library, weights)
-        tensors = [library.tensor(a) for a in inputs]
-        _repeat(library, step, tensors, STEPS)
-        peak, settled = watched.peak - before, pool.active_bytes
-        _repeat(library, step, tensors, MORE_STEPS)
-        return peak, max(pool.active_bytes - settled, watched.peak - before - peak)
-    finally:
-        device.pool = pool  # type: ignore[attr-defined]
+    device.reset_peak_memory()
+    before = _memory(device).in_use
+    inputs, weights = _batch(case)
+    step = case.bind(library, weights)
+    tensors = [library.tensor(a) for a in inputs]
+    _repeat(library, step, tensors, STEPS)
+    settled = _memory(device)
+    _repeat(library, step, tensors, MORE_STEPS)
+    after = _memory(device)
+    return settled.peak - before, max(after.in_use - settled.in_use, after.peak - settled.peak)
+
+
+def _memory(device: ndl.Device) -> ndl.MemoryInfo:
+    """The state of the device's pool. Raises UnavailableError on a device without one."""
+    found = device.memory()
+    if found is None:
+        raise peers.UnavailableError(f"{device.name} has no memory pool to look into")
+    return found
 
 
 def torch_peak(case: Case) -> int:
@@ -86,8 +73,7 @@ def _repeat(library: Library, step: Callable[..., Any], tensors: list[Any], time
 
 def measure(device: ndl.Device) -> list[Figure]:
     """The figures for both MLPs. Raises UnavailableError on a device without a pool."""
-    if not hasattr(device, "pool"):
-        raise peers.UnavailableError(f"{device.name} has no memory pool to look into")
+    _memory(device)
     figures = []
     for family in training.FAMILIES:
         for case in family.cases:

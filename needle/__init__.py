@@ -25,6 +25,7 @@ from needle.autograd import no_grad as no_grad
 from needle.backend.protocol import Backend as Backend
 from needle.backend.protocol import Device as Device
 from needle.backend.protocol import DeviceInfo as DeviceInfo
+from needle.backend.protocol import MemoryInfo as MemoryInfo
 from needle.backend.registry import all_devices as all_devices
 from needle.backend.registry import cpu as cpu
 from needle.backend.registry import cuda as cuda

@@ -80,11 +80,31 @@ def load(path: StrPath, device: Device | str | None = None) -> dict[str, Any]:
                 dtype = file.get_slice(name).get_dtype()
                 if dtype not in _DTYPES:
                     raise ValueError(f"{path}: {name!r} has dtype {dtype}, which needle does not have")
+            values = _values_of(path, (file.metadata() or {}).get(_VALUES, "{}"), names)
             loaded: dict[str, Any] = {name: asarray(file.get_tensor(name), device=device) for name in names}
-            values = json.loads((file.metadata() or {}).get(_VALUES, "{}"))
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not a safetensors file, or is cut short or damaged: {error}") from error
+    except SafetensorError as error:
+        raise _damaged(path, error) from error
     return {**loaded, **values}
+
+
+def _values_of(path: StrPath, text: str, names: list[str]) -> dict[str, Any]:
+    """The numbers and strings that stand beside the tensors of these names. Raises ValueError for anything else."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, error) from error
+    if not isinstance(values, dict):
+        raise _damaged(path, f"its values are a {type(values).__name__}")
+    for name, value in values.items():
+        if not isinstance(value, (bool, int, float, str)):
+            raise _damaged(path, f"the value {name!r} is a {type(value).__name__}, not a number or a string")
+        if name in names:
+            raise _damaged(path, f"{name!r} is a tensor as well as a value")
+    return values
+
+
+def _damaged(path: StrPath, why: object) -> ValueError:
+    return ValueError(f"{path} is not a safetensors file, or is cut short or damaged: {why}")
 
 
 def _split(obj: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -57,6 +57,12 @@ def devices_under_test() -> tuple[str, ...]:
     return tuple(name for name in usable if name in wanted or "*" in wanted)
 
 
+@pytest.fixture(scope="session")
+def devices() -> tuple[str, ...]:
+    """The names of all devices under test."""
+    return devices_under_test()
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each test that takes `device` once on every device."""
     if "device" in metafunc.fixturenames:

@@ -243,7 +243,6 @@ def test_the_page_has_every_section(section):
     assert "something new" in document.replaced(page, section, "something new")
 
 
-@pytest.mark.slow
 def test_a_run(tmp_path: Path):
     for package in ("matplotlib", "rich", "scipy"):
         pytest.importorskip(package, reason='needs the extra "benchmarks"')

@@ -23,7 +23,6 @@ def digits(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.slow
 def test_digits(device, tmp_path: Path):
     plot, model = tmp_path / "curve.png", tmp_path / "model.safetensors"
     result = digits("--device", device.name, "--epochs", "3", "--plot", plot, "--save", model)

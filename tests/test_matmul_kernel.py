@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import needle as ndl
+
 cl = pytest.importorskip("pyopencl")
 
 from needle.backend.opencl.device import OpenCLDevice  # noqa: E402
@@ -210,3 +212,13 @@ def test_offsets_beyond_32_bits(target: OpenCLDevice) -> None:
     a = np.lib.stride_tricks.as_strided(random(64), (1, 64), (4 * 2**40, 4))
     got = product(target, np.broadcast_to(a, (1, 64)), random(64, 24))
     np.testing.assert_allclose(got, a @ random(64, 24), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 1 << 20, 1), (3, 1 << 20, 1)], ids=str)
+def test_long_products_with_a_vector_keep_their_accuracy(device, shape):
+    """Sums of positive numbers, whose errors add up where a long sum is one after the other."""
+    rows, depth, columns = shape
+    rng = np.random.default_rng(0)
+    a, b = rng.random((rows, depth), np.float32), rng.random((depth, columns), np.float32)
+    expected = a.astype(np.float64) @ b
+    np.testing.assert_allclose((ndl.asarray(a) @ ndl.asarray(b)).numpy(), expected, rtol=5e-6)

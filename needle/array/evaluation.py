@@ -18,7 +18,6 @@ from needle.array.expression import (
     MAX_USES,
     SCALARS,
     Pending,
-    Readers,
     Work,
     check_scalar,
     linearize,
@@ -32,8 +31,8 @@ from needle.dtypes import DType, Scalar, Shape, bool_
 from needle.errors import DeviceError
 from needle.strides import broadcast_shapes, broadcast_strides, contiguous_strides
 
-#: Two threads may want the same pending array: one computes it, the other finds it done.
-_lock = threading.RLock()
+#: Two threads may want the same pending array: one computes it, the other finds it done. Recording takes no lock.
+lock = threading.RLock()
 
 
 # -- recording --------------------------------------------------------------------------------------
@@ -125,8 +124,11 @@ def _record(record: Elementwise, operands: tuple[Any, ...], dtype: DType, shape:
         realize([o for o in operands if not isinstance(o, SCALARS) and o._pending is not None])
         size, constant = 1 + len(operands), False
     if constant:  # of its own, whatever becomes of the operands
-        operands = tuple(o if isinstance(o, SCALARS) else _stand_in(o) for o in operands)
-        return NDArray._make(device, dtype, shape, None, pending=Pending(record, operands, size, constant))
+        with lock:  # but another thread may have written one out by now
+            constant = all(isinstance(o, SCALARS) or o._pending is not None for o in operands)
+            if constant:
+                operands = tuple(o if isinstance(o, SCALARS) else _stand_in(o) for o in operands)
+                return NDArray._make(device, dtype, shape, None, pending=Pending(record, operands, size, constant))
     result = NDArray._make(device, dtype, shape, None, pending=Pending(record, operands, size, constant))
     reader = ref(result)
     for operand in operands:
@@ -149,7 +151,7 @@ def _stand_in(array: NDArray) -> NDArray:
 
 def realize(arrays: Sequence[NDArray]) -> None:
     """Compute pending `arrays`; those of one shape and device together, in one launch up to MAX_SIZE."""
-    with _lock:
+    with lock:
         wanted = [a for a in (a if a._base is None else a._base for a in arrays) if a._pending is not None]
         if len(wanted) == 1:
             _compute(wanted)
@@ -172,8 +174,9 @@ def _compute(members: list[NDArray]) -> None:
     outputs = [NDArray.empty(a.shape, a.dtype, a.device) for a in members]
     _evaluate(work, outputs)
     for array, output in zip(members, outputs, strict=True):
-        assert array._pending is not None
-        _adopt(array, output, array._pending.readers)
+        assert array._pending is not None and output._storage is not None
+        output._storage.readers = array._pending.readers  # the very object: another thread may be adding to it
+        _adopt(array, output)
 
 
 def _batches(arrays: Iterable[NDArray]) -> Iterator[list[NDArray]]:
@@ -209,14 +212,13 @@ def _worn(work: Work, outputs: Sequence[NDArray]) -> list[NDArray]:
 
 def _count_uses(work: Work) -> None:
     for array in work.steps:
-        if array._pending is not None:
-            array._pending.uses += 1
+        pending = array._pending  # another thread may store the array at any moment
+        if pending is not None:
+            pending.uses += 1
 
 
-def _adopt(array: NDArray, source: NDArray, readers: Readers) -> None:
-    """Let a pending array with these readers have the memory of `source`, into which it has been computed."""
-    assert source._storage is not None
-    readers.move_to(source._storage.readers)
+def _adopt(array: NDArray, source: NDArray) -> None:
+    """Let a pending array have the memory of `source`, into which it has been computed."""
     array._storage, array._strides, array._offset = source._storage, source._strides, source._offset
     array._pending = None
     if array._constant_views is not None:
@@ -228,8 +230,9 @@ def _adopt(array: NDArray, source: NDArray, readers: Readers) -> None:
 
 def copy(array: NDArray) -> NDArray:
     """A contiguous copy; of a constant another constant."""
-    if array._pending is not None and array._pending.constant:
-        return _stand_in(array)
+    with lock:
+        if array._pending is not None and array._pending.constant:
+            return _stand_in(array)
     output = NDArray.empty(array.shape, array.dtype, array.device)
     _evaluate(linearize([array]), [output])
     assert output._storage is not None
@@ -248,7 +251,8 @@ def write(target: NDArray, value: Any) -> None:
     value = cast(value, target.dtype)
     if value.shape != target.shape:
         value = value.broadcast_to(target.shape)
-    assign([target], [value if value._pending is None else _stand_in(value)])
+    with lock:
+        assign([target], [value if value._pending is None else _stand_in(value)])
 
 
 def _weak_scalar(value: Any, dtype: DType) -> Scalar:
@@ -266,7 +270,7 @@ def assign(targets: Sequence[NDArray], values: Sequence[NDArray]) -> None:
     """
     if not prod(targets[0].shape):
         return
-    with _lock:
+    with lock:
         spaces = {id(t.storage): t.geometry for t in targets}
         work = linearize(values)
         if any(spaces.get(id(a._storage), a.geometry) != a.geometry for a in work.inputs):
@@ -284,7 +288,8 @@ def assign(targets: Sequence[NDArray], values: Sequence[NDArray]) -> None:
         for value, target, own_readers in zip(values, targets, value_readers, strict=True):
             target.storage.host_bounds = None
             if own_readers is not None:
-                _adopt(value, target, own_readers)
+                own_readers.move_to(target.storage.readers)
+                _adopt(value, target)
 
 
 def update(compute: Callable[..., list[NDArray]], batch: Sequence[tuple[NDArray, ...]]) -> None:
@@ -317,7 +322,7 @@ def _is_plain(arrays: tuple[NDArray, ...]) -> bool:
 
 def _update_together(compute: Callable[..., list[NDArray]], batch: list[tuple[NDArray, ...]]) -> None:
     first = batch[0]
-    with _lock:
+    with lock:
         values = compute(*first)
         count = len(values)
         expression = linearize(values).expression
@@ -343,7 +348,8 @@ def reduce(reduction: Reduction, array: NDArray, axes: tuple[int, ...], keepdims
     kept = [1 if a in axes else n for a, n in enumerate(array.shape) if keepdims or a not in axes]
     output = NDArray.empty(tuple(kept), reduction.result(array.dtype), array.device)
     if output.size:
-        if array._pending is not None and array._pending.uses and not array._pending.constant:
+        pending = array._pending
+        if pending is not None and pending.uses and not pending.constant:
             array.realize()  # it has been folded before: a second reader had better store it
         work = linearize([array])
         worn = _worn(work, [array])

@@ -7,6 +7,7 @@ down to arrays in memory and writes it out as a `Program`, which a device runs i
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -39,6 +40,10 @@ FULL = Elementwise("full", "x", lambda x: x, arity=1, typing="cast")
 CAST = Elementwise("cast", "x", lambda x: x, arity=1, typing="cast")
 
 
+#: Held while readers are sorted out; whoever finds it taken leaves that to the next.
+_pruning = threading.Lock()
+
+
 class Readers:
     """The pending arrays that still have to read an array, held weakly."""
 
@@ -50,10 +55,15 @@ class Readers:
 
     def add(self, reference: ReferenceType[NDArray]) -> None:
         """Add a pending array; now and then drop those that are gone or computed."""
-        self._references.append(reference)
-        if len(self._references) > self._limit:
-            self._references = [r for r in self._references if (a := r()) is not None and a._pending is not None]
-            self._limit = 64 + 2 * len(self._references)
+        references = self._references
+        references.append(reference)
+        if len(references) > self._limit and _pruning.acquire(blocking=False):
+            try:
+                known = references[:]  # what other threads add meanwhile comes after these, and stays
+                references[: len(known)] = [r for r in known if (a := r()) is not None and a._pending is not None]
+                self._limit = 64 + 2 * len(references)
+            finally:
+                _pruning.release()
 
     def move_to(self, other: Readers) -> None:
         """Hand all readers over to `other`."""
@@ -197,7 +207,7 @@ def linearize(outputs: Sequence[NDArray]) -> Work:
     key = (inputs, tuple(parts.scalar_dtypes), tuple(parts.code), targets)
     program = _programs.get(key)
     if program is None:
-        program = _programs[key] = _decode(*key)
+        program = _programs.setdefault(key, _decode(*key))
     return Work(Expression(program, parts.inputs, parts.scalars), parts.inputs, parts.steps)
 
 

@@ -242,14 +242,19 @@ class NDArray(Operators):
     def _view(self, shape: Shape, strides: Strides, offset: int) -> NDArray:
         """A window on the same memory. Of a constant it is the constant until that is written out."""
         if self._pending is not None and self._pending.constant:
-            result = NDArray._make(self.device, self.dtype, shape, None, strides, offset, self._pending)
-            result._base = base = self if self._base is None else self._base
-            if base._constant_views is None:
-                base._constant_views = Readers()
-            base._constant_views.add(ref(result))
-            return result
+            with evaluation.lock:  # another thread may be writing it out
+                if self._pending is not None:
+                    return self._constant_view(shape, strides, offset)
         result = NDArray._make(self.device, self.dtype, shape, self.storage, strides, offset)
         result._whole = self._whole and prod(shape) == self.size
+        return result
+
+    def _constant_view(self, shape: Shape, strides: Strides, offset: int) -> NDArray:
+        result = NDArray._make(self.device, self.dtype, shape, None, strides, offset, self._pending)
+        result._base = base = self if self._base is None else self._base
+        if base._constant_views is None:
+            base._constant_views = Readers()
+        base._constant_views.add(ref(result))
         return result
 
     def contiguous(self) -> NDArray:

@@ -12,13 +12,17 @@ from numpy.lib.stride_tricks import as_strided
 from needle.backend.protocol import ArrayView, Backend, Device, DeviceInfo, Expression
 from needle.backend.records import Primitive, Reduction
 from needle.dtypes import DType, Shape
+from needle.errors import OutOfMemoryError
 
 
 class NumpyDevice(Device):
     """The host, computing with NumPy: what the library runs on where there is no OpenCL at all."""
 
     def empty(self, size: int, dtype: DType) -> np.ndarray:
-        return np.empty(size, dtype)
+        try:
+            return np.empty(size, dtype)
+        except (MemoryError, ValueError) as error:  # ValueError: more than an address can say
+            raise OutOfMemoryError(f"{self.name} cannot provide {size * dtype.itemsize} bytes: {error}") from error
 
     def upload(self, array: np.ndarray) -> np.ndarray:
         return array.flatten()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextvars import ContextVar
@@ -12,6 +13,7 @@ import numpy as np
 
 from needle.backend.records import Primitive, Program, Reduction
 from needle.dtypes import DType, Scalar, Shape, float16, float64
+from needle.errors import DeviceError
 
 if TYPE_CHECKING:
     from needle.backend.recording import Recorder
@@ -63,6 +65,29 @@ class DeviceInfo:
     problem: str | None = None
 
 
+@dataclass(frozen=True)
+class MemoryInfo:
+    """The state of a device's memory pool, in bytes."""
+
+    in_use: int  # what arrays occupy
+    held: int  # what the pool has taken from the device: what is in use, rounded up, and what it keeps for reuse
+    peak: int  # the most that was in use since the device was opened, or since reset_peak_memory
+    limit: int | None  # the most that the pool may hold; None: what the device gives
+
+
+def checked_limit(limit: int | None) -> int | None:
+    """`limit`, a number of bytes or None. Raises TypeError or ValueError for anything else."""
+    if limit is None:
+        return None
+    try:
+        nbytes = operator.index(limit)
+    except TypeError:
+        raise TypeError(f"limit={limit!r} must be a number of bytes, or None for no limit") from None
+    if nbytes < 1:
+        raise ValueError(f"limit={nbytes} must be at least 1 byte, or None for no limit")
+    return nbytes
+
+
 _scope: ContextVar[tuple[Device, ...]] = ContextVar("needle_device_scope", default=())
 
 
@@ -108,7 +133,24 @@ class Device(ABC):
 
     @abstractmethod
     def empty(self, size: int, dtype: DType) -> Buffer:
-        """Memory for `size` elements, its contents undefined."""
+        """Memory for `size` elements, its contents undefined. Raises OutOfMemoryError if there is not so much."""
+
+    def memory(self) -> MemoryInfo | None:
+        """The state of the device's memory pool; None of a device that has none, as the host has."""
+        return None
+
+    def reset_peak_memory(self) -> None:  # noqa: B027 (without a pool there is nothing to do)
+        """Let `memory().peak` start again from what is in use now."""
+
+    def limit_memory(self, limit: int | None) -> None:
+        """Let the device's pool hold at most `limit` bytes; None: as much as the device gives.
+
+        What is in use stays, even if it is more. Raises DeviceError for a device that has no pool.
+        """
+        raise DeviceError(f"{self.name} has no memory pool that could be limited")
+
+    def release_memory(self) -> None:  # noqa: B027 (without a pool there is nothing to do)
+        """Give back to the device what the pool keeps for reuse. It does so by itself when memory runs out."""
 
     @abstractmethod
     def upload(self, array: np.ndarray) -> Buffer:

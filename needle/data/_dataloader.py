@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from operator import index
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from needle.backend.protocol import Device
 from needle.data._dataset import Dataset, stack
+from needle.data._workers import Fetch, WorkerPool
 from needle.ops.creation import as_device
 from needle.tensor import Tensor, asarray
 
@@ -27,10 +29,15 @@ class DataLoader:
         drop_last: whether to leave out a last batch that is not full.
         device: where the batches go; by default the default device at the time of iteration.
         collate: makes an array, or a tuple of arrays, of a list of items; by default they are stacked.
+        num_workers: processes that make batches ahead of their use; 0 makes each when it is asked for. They start
+            at the first iteration, by 'spawn': the data set and `collate` must be picklable, and a script must do
+            its work under `if __name__ == "__main__":`. Order and batches are the same as without. Python's, NumPy's
+            and needle's random numbers depend in a worker on the seed, the epoch and the worker. An error in a
+            worker is raised here. The processes end with the loader, or by `close()`.
 
     Raises:
-        TypeError: for a data set without length or items.
-        ValueError: for a batch size below 1.
+        TypeError: for a data set without length or items, and, at iteration, for one that cannot be pickled.
+        ValueError: for a batch size below 1, or a negative number of workers.
     """
 
     #: How often the data has been gone through, finished or not: with the seed it determines the next order.
@@ -45,6 +52,7 @@ class DataLoader:
         drop_last: bool = False,
         device: Device | str | None = None,
         collate: Callable[[list[Any]], Any] | None = None,
+        num_workers: int = 0,
     ) -> None:
         if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
             raise TypeError(f"a data set needs __getitem__ and __len__; {type(dataset).__name__} has not both")
@@ -52,6 +60,8 @@ class DataLoader:
             raise ValueError(f"batch_size={batch_size} must be at least 1")
         if seed is not None and index(seed) < 0:
             raise ValueError(f"seed={seed} must not be negative")
+        if index(num_workers) < 0:
+            raise ValueError(f"num_workers={num_workers} must not be negative")
         self.dataset = dataset
         self.batch_size = batch_size
         self.shuffle = shuffle
@@ -59,7 +69,9 @@ class DataLoader:
         self.drop_last = drop_last
         self.device = device
         self.collate = collate
+        self.num_workers = num_workers
         self.epoch = 0
+        self._pool: WorkerPool | None = None
 
     def __len__(self) -> int:
         """The number of batches."""
@@ -71,18 +83,39 @@ class DataLoader:
         if self.shuffle:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
         self.epoch += 1
-        return self._batches(order, len(self))
+        starts = range(0, len(self) * self.batch_size, self.batch_size)
+        return self._batches([order[start : start + self.batch_size] for start in starts], self.epoch)
 
-    def _batches(self, order: np.ndarray, count: int) -> Iterator[tuple[Tensor, ...]]:
-        for start in range(0, count * self.batch_size, self.batch_size):
-            batch = self._fetch(order[start : start + self.batch_size])
+    def close(self) -> None:
+        """End the worker processes, if there are any; another iteration would start new ones."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    def _batches(self, chunks: list[np.ndarray], epoch: int) -> Iterator[tuple[Tensor, ...]]:
+        fetch = partial(_fetch, self.dataset, self.collate)
+        made = self._pool_for(fetch).batches(chunks, (self.seed, epoch)) if self.num_workers else map(fetch, chunks)
+        for batch in made:
             device = as_device(self.device)
             yield tuple(asarray(array, device=device) for array in (batch if isinstance(batch, tuple) else (batch,)))
 
-    def _fetch(self, indices: np.ndarray) -> Any:
-        """The items at `indices` as an array or a tuple of arrays."""
-        if self.collate is not None:
-            return self.collate([self.dataset[int(i)] for i in indices])
-        if hasattr(self.dataset, "batch"):
-            return self.dataset.batch(indices)
-        return stack([self.dataset[int(i)] for i in indices])
+    def _pool_for(self, fetch: Fetch) -> WorkerPool:
+        """Workers that no other iteration is using."""
+        pool = self._pool
+        if pool is None or not pool.close.alive or not pool.idle:
+            pool = WorkerPool(self.num_workers, fetch)
+            if self._pool is None or not self._pool.close.alive:
+                self._pool = pool
+        return pool
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_pool": None}
+
+
+def _fetch(dataset: Any, collate: Callable[[list[Any]], Any] | None, indices: np.ndarray) -> Any:
+    """The items at `indices` as an array or a tuple of arrays."""
+    if collate is not None:
+        return collate([dataset[int(i)] for i in indices])
+    if hasattr(dataset, "batch"):
+        return dataset.batch(indices)
+    return stack([dataset[int(i)] for i in indices])

@@ -24,6 +24,7 @@ from needle.array.expression import SCALARS as SCALARS
 from needle.array.operators import TABLE
 from needle.autograd import Op, Value, apply
 from needle.backend.records import Elementwise, Reference, Typing
+from needle.dtypes import DType
 
 if TYPE_CHECKING:
     from needle.tensor import Tensor
@@ -72,7 +73,14 @@ class ElementwiseOp(Op):
     def vjp(self, index: int, grad: Any, output: Any, *args: Any) -> Any:
         if not self.gradients:
             raise NotImplementedError(f"{self.name} has no gradient")
+        if len(args) > 1 and self.record.typing in ("same", "float"):
+            args = tuple([_as_computed(arg, output.dtype) for arg in args])
         return self.gradients[index](grad, output, *args)
+
+
+def _as_computed(arg: Any, dtype: DType) -> Any:
+    """An operand in the floating dtype of the result: a rule that squares an integer must not wrap around."""
+    return arg if isinstance(arg, SCALARS) or arg.dtype.kind == "f" else arg.astype(dtype)
 
 
 def as_operands(name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -101,6 +101,10 @@ class Optimizer:
         for param in self.params:
             if param.grad is not None:
                 _check_gradient(param)
+        for group in self.param_groups:  # where there is no memory for the state, no parameter has moved yet
+            for param in group["params"]:
+                if param.grad is not None and param not in self.state:
+                    self._state_of(param, self._state_arrays(group))
         for group in self.param_groups:
             names = self._state_arrays(group)
             alike: dict[Hashable, list[tuple[NDArray, ...]]] = {}
@@ -139,12 +143,14 @@ class Optimizer:
 
     def _state_of(self, param: Tensor, names: tuple[str, ...]) -> State:
         """What is remembered of a parameter, with an array of its shape, at first of zeros, under each name."""
-        state = self.state.setdefault(param, {}) if names else self.state.get(param, {})
+        state = self.state.get(param, {})
         missing = [name for name in names if name not in state]
         if missing:
             dtype, device = state_dtype(param), param.device
-            state |= {name: evaluation.full(param.shape, 0, dtype, device) for name in missing}
-            evaluation.realize([state[name] for name in missing])  # in one launch
+            zeros = {name: evaluation.full(param.shape, 0, dtype, device) for name in missing}
+            evaluation.realize(list(zeros.values()))  # in one launch
+            state = self.state.setdefault(param, {})
+            state |= zeros
         for name in names:
             if state[name].device is not param.device:  # the parameter has moved
                 state[name] = state[name].to(param.device)

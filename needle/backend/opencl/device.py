@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 import pyopencl as cl
-import pyopencl.tools as cl_tools
 
-from needle.backend.opencl import launchers, programs, saved_profiles
+from needle.backend.opencl import caches, launchers, programs, saved_profiles
 from needle.backend.opencl.layout import Layout
+from needle.backend.opencl.memory import Memory, limit_from_environment
 from needle.backend.opencl.profiles import Profile
 from needle.backend.opencl.submission import Submission
-from needle.backend.protocol import ArrayView, Device, DeviceInfo, Expression
+from needle.backend.protocol import ArrayView, Device, DeviceInfo, Expression, MemoryInfo, checked_limit
 from needle.backend.recording import Recorder, Times
 from needle.backend.records import Primitive, Program, Reduction
 from needle.dtypes import DType, Scalar, Shape
-from needle.errors import DeviceError, OutOfMemoryError
+from needle.errors import DeviceError
 
 #: The work-group of a CPU: one work-item.
 _SINGLE = (1,)
@@ -36,7 +36,7 @@ class OpenCLDevice(Device):
         self.max_parameter_bytes: int = cl_device.max_parameter_size
         self.context = cl.Context([cl_device])
         self.queue = self._plain_queue = cl.CommandQueue(self.context)
-        self.pool = cl_tools.MemoryPool(cl_tools.ImmediateAllocator(self._plain_queue))
+        self._memory = Memory(info.name, self._plain_queue, self._drain, limit_from_environment(info.memory))
         self.lock = threading.RLock()  # setting a kernel's arguments and launching it is one act
         self._submission = Submission()
         self._kernels: dict[object, cl.Kernel] = {}
@@ -68,18 +68,29 @@ class OpenCLDevice(Device):
 
     def empty(self, size: int, dtype: DType) -> cl.MemoryObject:
         self._check_process()
-        nbytes = max(1, size) * dtype.itemsize
-        try:
-            with self.lock:
-                buffer = self.pool.allocate(nbytes)
-                if self.queue is not self._plain_queue:
-                    self._plain_queue.finish()  # the allocator enqueues there, unseen by the queue in use
-                return buffer
-        except cl.MemoryError as error:
-            raise OutOfMemoryError(
-                f"{self.name} cannot provide {nbytes} bytes: the pool has {self.pool.active_bytes} bytes in use "
-                f"and {self.pool.managed_bytes - self.pool.active_bytes} bytes free"
-            ) from error
+        with self.lock:
+            buffer = self._memory.allocate(max(1, size) * dtype.itemsize)
+            if self.queue is not self._plain_queue:
+                self._plain_queue.finish()  # the allocator enqueues there, unseen by the queue in use
+            return buffer
+
+    def memory(self) -> MemoryInfo:
+        with self.lock:
+            return self._memory.info()
+
+    def reset_peak_memory(self) -> None:
+        with self.lock:
+            self._memory.reset_peak()
+
+    def limit_memory(self, limit: int | None) -> None:
+        self._check_process()
+        with self.lock:
+            self._memory.set_limit(checked_limit(limit))
+
+    def release_memory(self) -> None:
+        self._check_process()
+        with self.lock:
+            self._memory.release()
 
     def upload(self, array: np.ndarray) -> cl.MemoryObject:
         buffer = self.empty(array.size, array.dtype)
@@ -99,7 +110,7 @@ class OpenCLDevice(Device):
     def _copy(self, name: str, target: Any, source: Any, **options: Any) -> None:
         """Copy from or to the host, and wait."""
         with self.lock:
-            self._submission.flush(self.queue)
+            self._flush()
             recorder = self.recorder
             if recorder is None:
                 cl.enqueue_copy(self.queue, target, source, is_blocking=True, **options)
@@ -110,7 +121,24 @@ class OpenCLDevice(Device):
     def synchronize(self) -> None:
         self._check_process()
         with self.lock:
+            self._flush()
+        self.queue.finish()
+
+    def _flush(self) -> None:
+        """Enqueue what is waiting. Some drivers take a buffer's memory only now."""
+        try:
             self._submission.flush(self.queue)
+        except cl.MemoryError:
+            self.queue.finish()
+            self._memory.give_back()
+            try:
+                self._submission.flush(self.queue)
+            except cl.MemoryError as error:
+                raise self._memory.refusal("the memory of a kernel's operands") from error
+
+    def _drain(self) -> None:
+        """Wait until nothing that was launched can still be using memory."""
+        self._flush()
         self.queue.finish()
 
     # -- kernels --------------------------------------------------------------------------------
@@ -124,9 +152,8 @@ class OpenCLDevice(Device):
         found = self._kernels.get(key)
         if found is None:
             with self.lock:
-                found = getattr(programs.build(self.context, file, defines), name)
-                found.set_scalar_arg_dtypes(arguments)
-                self._kernels[key] = found
+                program = programs.build(self.context, file, defines)
+                found = self._kernels[key] = caches.repairing_launchers(_kernel_of, program, name, arguments)
         return found
 
     def expression_kernel(self, key: Hashable, build: Callable[[], cl.Kernel]) -> cl.Kernel:
@@ -149,13 +176,13 @@ class OpenCLDevice(Device):
             if recorder is None:
                 waiting = self._submission.add(kernel, size, local, arguments)
                 if waiting > self._profile.held_launches or groups != _SINGLE:
-                    self._submission.flush(self.queue)
+                    self._flush()
             else:
-                self._submission.flush(self.queue)
+                self._flush()
                 kernel.set_args(*arguments)
                 name, enqueue = kernel.function_name, cl.enqueue_nd_range_kernel
                 _recorded(recorder, name, enqueue, self.queue, kernel, size, local)
-        self.launches += 1
+            self.launches += 1
 
     # -- times ----------------------------------------------------------------------------------
 
@@ -163,7 +190,7 @@ class OpenCLDevice(Device):
         """Change to a queue that takes times, or back: taking them all the time costs on some drivers."""
         self._check_process()
         with self.lock:
-            self._submission.flush(self.queue)
+            self._flush()
             self.queue.finish()  # what was enqueued there is not ordered with another queue's commands
             timing = cl.command_queue_properties.PROFILING_ENABLE
             self.queue = cl.CommandQueue(self.context, properties=timing) if on else self._plain_queue
@@ -226,3 +253,9 @@ def _times_of(event: cl.Event) -> Times:
     """When a command that is done was enqueued, started and ended, in ns of the device's clock."""
     times = event.profile
     return times.queued, times.start, times.end
+
+
+def _kernel_of(program: cl.Program, name: str, arguments: Sequence[Any]) -> cl.Kernel:
+    kernel = getattr(program, name)
+    kernel.set_scalar_arg_dtypes(arguments)
+    return kernel

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 
 import pyopencl as cl
 
+from needle.backend.opencl import caches
 from needle.backend.opencl.affinity import one_core_each
 from needle.backend.opencl.device import OpenCLDevice
 from needle.backend.protocol import Backend, DeviceInfo
@@ -76,10 +78,14 @@ class OpenCLBackend(Backend):
             return self._found
         found: list[tuple[DeviceInfo, cl.Device | None]] = []
         used: Counter[str] = Counter()
+        troubles = caches.prepare()
         try:
             platforms = cl.get_platforms()
         except cl.LogicError:  # the loader found no driver: there is no OpenCL on this machine
             platforms = []
+        if platforms:
+            for trouble in troubles:
+                warnings.warn(trouble, RuntimeWarning, stacklevel=2)
         for platform in platforms:
             short = _platform_name(platform)
             try:

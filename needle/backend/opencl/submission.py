@@ -12,12 +12,15 @@ from typing import Any
 
 import pyopencl as cl
 
+from needle.backend.opencl.throttle import LARGE, Throttle
+
 
 class Submission:
     """The launches that were made but not yet enqueued, in their order. Not thread-safe: the device locks."""
 
     def __init__(self) -> None:
         self._held: list[tuple[cl.Kernel, Sequence[int], Sequence[int], tuple[Any, ...]]] = []
+        self._throttle = Throttle()
 
     def add(self, kernel: cl.Kernel, size: Sequence[int], local: Sequence[int], arguments: tuple[Any, ...]) -> int:
         """Note a launch; what it reads and writes is kept alive. Returns how many are waiting."""
@@ -25,8 +28,20 @@ class Submission:
         return len(self._held)
 
     def flush(self, queue: cl.CommandQueue) -> None:
-        """Enqueue all that is waiting."""
-        held, self._held = self._held, []
-        for kernel, size, local, arguments in held:
-            kernel.set_args(*arguments)  # with the enqueue below two thirds of the time of kernel(...)
-            cl.enqueue_nd_range_kernel(queue, kernel, size, local)
+        """Enqueue all that is waiting. What lacks memory, or is interrupted, goes on waiting."""
+        throttle, done = self._throttle, 0
+        try:
+            for kernel, size, local, arguments in self._held:
+                kernel.set_args(*arguments)  # with the enqueue below two thirds of the time of kernel(...)
+                event = cl.enqueue_nd_range_kernel(queue, kernel, size, local)
+                done += 1
+                throttle.left -= 1 if size == local else LARGE
+                if throttle.left <= 0:
+                    throttle.mark(event)
+        except (cl.MemoryError, KeyboardInterrupt):
+            raise
+        except Exception:
+            done += 1  # it would fail again
+            raise
+        finally:
+            del self._held[:done]

@@ -1,0 +1,134 @@
+"""Device memory: PyOpenCL's pool of buffers, under a limit, and what is known of it.
+
+The pool keeps a freed buffer for the next request of about its size (sizes are rounded up by at most an
+eighth). What it keeps it gives back under pressure: when the device, or the limit, refuses a request.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import re
+from collections.abc import Callable
+
+import pyopencl as cl
+import pyopencl.tools as cl_tools
+
+from needle.backend.protocol import MemoryInfo
+from needle.errors import DeviceError, OutOfMemoryError
+
+#: Limits the memory that each device's pool may hold: bytes, or with a suffix ("512M", "2G", "50%").
+ENVIRONMENT_VARIABLE = "NEEDLE_MEMORY_LIMIT"
+
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(%?)", re.IGNORECASE)
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def limit_from_environment(capacity: int) -> int | None:
+    """The limit that NEEDLE_MEMORY_LIMIT sets on a device with so many bytes; None where it is not set."""
+    text = os.environ.get(ENVIRONMENT_VARIABLE, "").strip()
+    if not text:
+        return None
+    match = _AMOUNT.fullmatch(text)
+    if match is None or (match[2] and match[3]):
+        raise DeviceError(
+            f"{ENVIRONMENT_VARIABLE}={text!r} is not an amount of memory; expected bytes, or a number followed by "
+            "K, M, G or T (powers of 1024), or by % of the device's memory"
+        )
+    unit = capacity / 100 if match[3] else _UNITS[match[2].upper()]
+    return int(float(match[1]) * unit)
+
+
+class Memory:
+    """The buffers of one queue. Callers hold the device's lock."""
+
+    def __init__(self, device_name: str, queue: cl.CommandQueue, drain: Callable[[], None], limit: int | None) -> None:
+        self._device_name = device_name
+        self._queue = queue
+        self._drain = drain  # waits until all that was launched is done
+        self._pool = cl_tools.MemoryPool(cl_tools.ImmediateAllocator(queue))
+        self._limit = limit
+        self._peak = 0
+
+    def info(self) -> MemoryInfo:
+        """The state of the pool."""
+        return MemoryInfo(self._pool.active_bytes, self._pool.managed_bytes, self._peak, self._limit)
+
+    def set_limit(self, limit: int | None) -> None:
+        """Let the pool hold at most `limit` bytes from now on; None: as much as the device gives."""
+        self._limit = limit
+        if limit is not None and self._pool.managed_bytes > limit:
+            self.release()
+
+    def reset_peak(self) -> None:
+        """Count the peak from the bytes in use now."""
+        self._peak = self._pool.active_bytes
+
+    def release(self) -> None:
+        """Give the device back what nobody uses, once nothing submitted can still be reading it."""
+        self._drain()
+        self._pool.free_held()
+
+    def give_back(self) -> None:
+        """Give the device back what nobody uses, when nothing is running."""
+        self._pool.free_held()
+
+    def allocate(self, nbytes: int) -> cl.MemoryObject:
+        """A buffer of `nbytes`. Raises OutOfMemoryError if there is none after all that is unused was freed."""
+        try:
+            buffer = self._pool.allocate(nbytes) if self._limit is None else self._attempt(nbytes)
+        except (cl.Error, TypeError):  # what it means is found out below
+            buffer = None
+        if buffer is None:
+            buffer = self._allocate_under_pressure(nbytes)
+        in_use = self._pool.active_bytes
+        if in_use > self._peak:
+            self._peak = in_use
+        return buffer
+
+    def _allocate_under_pressure(self, nbytes: int) -> cl.MemoryObject:
+        self.release()
+        buffer = self._attempt(nbytes)
+        if buffer is None:  # arrays that only garbage in a cycle holds are unused as well
+            gc.collect()
+            self.release()
+            buffer = self._attempt(nbytes)
+        if buffer is None:
+            raise self.refusal(f"{nbytes} bytes")
+        return buffer
+
+    def _attempt(self, nbytes: int) -> cl.MemoryObject | None:
+        """A buffer, or None if the device or the limit refuses it."""
+        if self._limit is not None and self._pool.active_bytes + nbytes > self._limit:
+            return None
+        try:
+            buffer = self._pool.allocate(nbytes)
+        except cl.MemoryError:
+            return None
+        except cl.LogicError as error:  # more than the largest single buffer
+            if error.code != cl.status_code.INVALID_BUFFER_SIZE:
+                raise
+            return None
+        except TypeError:  # more than 64 bits can say
+            if nbytes < 1 << 63:
+                raise
+            return None
+        if self._limit is not None and self._pool.managed_bytes > self._limit:
+            self._pool.free_held()  # the new buffer is one beside those kept; they go
+            if self._pool.managed_bytes > self._limit:  # the rounded size is too much
+                del buffer
+                return None
+        return buffer
+
+    def refusal(self, what: str) -> OutOfMemoryError:
+        """The error that says what could not be had, and how things stand."""
+        info = self.info()
+        largest = self._queue.device.max_mem_alloc_size
+        if info.limit is None:
+            bound = f"the device has {self._queue.device.global_mem_size} bytes and gives at most {largest} at once"
+        else:
+            bound = f"the limit is {info.limit} bytes (set by {ENVIRONMENT_VARIABLE} or limit_memory)"
+        return OutOfMemoryError(
+            f"{self._device_name} cannot provide {what}: {info.in_use} bytes are in use, "
+            f"{info.held - info.in_use} bytes more are held by the pool, and {bound}"
+        )

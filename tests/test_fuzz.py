@@ -1,0 +1,112 @@
+"""Random programs on every device, forward and backward, against the reference in NumPy's float64.
+
+HYPOTHESIS_PROFILE decides how many: 25, in "ci" 100 (the same ones each time), in "nightly" 2,000.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import event, given, note, settings
+from support.programs import Program, programs, run
+from support.reference import World
+
+import needle as ndl
+
+EXAMPLES = {"ci": 100, "nightly": 2000}.get(settings.get_current_profile_name(), 25)
+
+
+def bound(worlds: list[np.ndarray], dtype: np.dtype) -> np.ndarray:
+    """How far a right result may lie from the exact one: as far as the worlds lie apart."""
+    exact = worlds[0]
+    finite = np.isfinite(exact)
+    with np.errstate(invalid="ignore"):
+        apart = np.max([np.where(finite, np.abs(w - exact), 0) for w in worlds], axis=0)
+    limits = np.finfo(dtype)
+    return (
+        1.5 * apart
+        + 0.1 * apart.max(initial=0)
+        + np.where(apart > 0, 4 * limits.eps * np.abs(exact), 0)
+        + (4 * float(limits.smallest_subnormal if dtype == np.float16 else limits.tiny))
+    )
+
+
+def check(what: str, actual: np.ndarray, dtype: np.dtype, worlds: list[np.ndarray]) -> None:
+    expected = worlds[0]
+    assert actual.dtype == dtype, f"{what} has dtype {actual.dtype}, expected {dtype}"
+    assert actual.shape == expected.shape, f"{what} has shape {actual.shape}, expected {expected.shape}"
+    if dtype.kind != "f":
+        np.testing.assert_array_equal(actual, expected, err_msg=what)
+        return
+    with np.errstate(all="ignore"):
+        away = np.abs(actual.astype(np.float64) - expected)
+        bad = ~((away <= bound(worlds, dtype)) | (actual == expected) | (np.isnan(actual) & np.isnan(expected)))
+    if bad.any():
+        at = tuple(map(int, np.argwhere(bad)[0]))
+        allowed = np.broadcast_to(bound(worlds, dtype), expected.shape)[at]
+        raise AssertionError(
+            f"{what}: {int(bad.sum())} of {actual.size} elements differ; at {at} it is {actual[at]!r}, "
+            f"expected {expected[at]!r} within {allowed:.3g}"
+        )
+
+
+def check_second(program: Program, names: dict) -> None:
+    """The gradient of <gradient, v>, which is the derivative of the gradient along v, by a central difference."""
+    exact = World()
+    base = run([*program.lines, *program.backward[-1:]], exact)
+    step = 1e-6
+    shifted = [World(), World()]
+    grads = []
+    for world, sign in zip(shifted, (1, -1), strict=True):
+        world.shift = sign * step
+        found = run([*program.lines, *program.backward[-1:]], world)
+        if len(world.decisions) != len(exact.decisions) or not all(
+            np.array_equal(a[0], b[0]) for a, b in zip(world.decisions, exact.decisions, strict=True)
+        ):
+            event("second derivative: too near a kink")
+            return
+        grads.append([found[n].grad for n in program.leaves])
+    root, leaves = names[program.second], [names[n] for n in program.leaves]
+    weights = run([f"w = {program.backward[-1].split('.backward(', 1)[1].rsplit(', retain', 1)[0]}"], ndl)["w"]
+    first = ndl.autograd.gradients(root, leaves, weights, create_graph=True)
+    along = [World.direction(k, leaf.shape) for k, leaf in enumerate(leaves)]
+    total = sum((g * ndl.asarray(v)).sum() for g, v in zip(first, along, strict=True) if g is not None)
+    if not isinstance(total, ndl.Tensor) or not total.requires_grad:
+        event("second derivative: none")
+        return
+    second = ndl.autograd.gradients(total, leaves, ndl.ones((), dtype="float64"))
+    event("second derivative: compared")
+    for name, ours, up, down, leaf in zip(program.leaves, second, *grads, leaves, strict=True):
+        expected = np.zeros(leaf.shape) if up is None else (up.value - down.value) / (2 * step)
+        actual = np.zeros(leaf.shape) if ours is None else ours.numpy()
+        scale = max(1.0, *(np.abs(g.value).max(initial=0) for gs in grads for g in gs if g is not None))
+        del base[name]
+        np.testing.assert_allclose(
+            actual, expected, rtol=1e-3, atol=1e-4 * max(scale, np.abs(expected).max(initial=0)),
+            err_msg=f"second derivative with respect to {name}",
+        )  # fmt: skip
+
+
+@settings(max_examples=EXAMPLES)
+@given(program=programs())
+def test_random_programs(devices: tuple[str, ...], program: Program) -> None:
+    for name in devices:
+        with ndl.device(name) as device:
+            if not all(device.supports(np.dtype(d)) for d in program.dtypes):
+                event(f"a dtype that {name} lacks")
+                continue
+            note(f"NEEDLE_DEVICE={name}\n{program!r}")
+            names = run([*program.lines, *program.backward], ndl)
+            event(f"{name}: {'backward' if program.backward else 'forward'}")
+            for value in program.values:
+                ours = names[value]
+                check(f"{value} on {name}", ours.numpy(), program.worlds[0][value].dtype, program.expected(value))
+            for leaf in program.leaves if program.backward else ():
+                grads, ours = program.gradients(leaf), names[leaf].grad
+                if grads[0] is None:
+                    assert ours is None or not ours.numpy().any(), f"{leaf}.grad on {name} should be None or 0"
+                    continue
+                shape, dtype = program.worlds[0][leaf].shape, program.worlds[0][leaf].dtype
+                actual = np.zeros(shape, dtype) if ours is None else ours.numpy()
+                check(f"{leaf}.grad on {name}", actual, dtype, grads)
+            if program.second:
+                check_second(program, names)
