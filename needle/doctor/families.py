@@ -106,6 +106,14 @@ def reductions(device: ndl.Device) -> Iterator[Comparison]:
             host = (_normal(shape, ndl.float64) * (50 if dtype == ndl.int32 else 1)).astype(dtype)
             for axis in _axes(shape):
                 yield from _of_reductions(host, axis)
+    for shape in _SHAPES[1:-1]:
+        small = _normal(shape, ndl.float64) * 40
+        for axis in _axes(shape):
+            for dtype in (ndl.int8, ndl.uint8, ndl.bool):
+                host = abs(small).astype(dtype)
+                what = f"of {dtype} {shape} along {axis}"
+                yield Comparison(f"max {what}", ndl.max(ndl.asarray(host), axis).numpy(), host.max(axis))
+                yield Comparison(f"all {what}", ndl.all(ndl.asarray(host), axis).numpy(), host.all(axis))
     spoiled = _normal((37, 53), ndl.float32)
     spoiled[5, 7] = np.nan
     yield Comparison("max of NaN", ndl.max(ndl.asarray(spoiled), 1).numpy(), spoiled.max(1))
