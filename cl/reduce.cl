@@ -153,7 +153,7 @@ void reduce_rows(__global OUT *restrict output, const long output_start, const l
             barrier(CLK_LOCAL_MEM_FENCE);
             if (item < reach) shared[item] = COMBINE(shared[item + reach], shared[item]);
         }
-        folded = shared[0];
+        if (item == 0) folded = shared[0];
         if (item == 0)
 #endif
             output[output_start + task] = (OUT)(FINISH(folded, count));
