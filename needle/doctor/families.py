@@ -114,6 +114,14 @@ def reductions(device: ndl.Device) -> Iterator[Comparison]:
                 what = f"of {dtype} {shape} along {axis}"
                 yield Comparison(f"max {what}", ndl.max(ndl.asarray(host), axis).numpy(), host.max(axis))
                 yield Comparison(f"all {what}", ndl.all(ndl.asarray(host), axis).numpy(), host.all(axis))
+    for shape in ((4, 6), (37, 53)):  # an expression with several operands on the way into the fold
+        host = _normal(shape, ndl.float32)
+        x, exact = ndl.asarray(host), wide(host)
+        for axis in (0, 1):
+            deviations = (x - x[:1]) * 0.5 + (x - x[:1]) * x
+            expected = (exact - exact[:1]) * 0.5 + (exact - exact[:1]) * exact
+            what = f"fused sum of {shape} along {axis}"
+            yield Comparison(what, deviations.sum(axis).numpy(), expected.sum(axis), abs(expected).sum(axis))
     spoiled = _normal((37, 53), ndl.float32)
     spoiled[5, 7] = np.nan
     yield Comparison("max of NaN", ndl.max(ndl.asarray(spoiled), 1).numpy(), spoiled.max(1))

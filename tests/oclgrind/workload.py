@@ -98,7 +98,7 @@ def half_storage() -> Iterator[ndl.Tensor]:
 
 def random() -> Iterator[ndl.Tensor]:
     ndl.manual_seed(3)
-    yield from (ndl.rand(7, 5), ndl.randn(33))
+    yield from (ndl.rand(7, 5), ndl.randn(33), ndl.nn.Dropout(0.5)(array(7, 5)))
 
 
 def training() -> Iterator[ndl.Tensor]:
