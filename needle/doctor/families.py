@@ -106,14 +106,12 @@ def reductions(device: ndl.Device) -> Iterator[Comparison]:
             host = (_normal(shape, ndl.float64) * (50 if dtype == ndl.int32 else 1)).astype(dtype)
             for axis in _axes(shape):
                 yield from _of_reductions(host, axis)
-    for shape in _SHAPES[1:-1]:
-        small = _normal(shape, ndl.float64) * 40
-        for axis in _axes(shape):
-            for dtype in (ndl.int8, ndl.uint8, ndl.bool):
-                host = abs(small).astype(dtype)
-                what = f"of {dtype} {shape} along {axis}"
-                yield Comparison(f"max {what}", ndl.max(ndl.asarray(host), axis).numpy(), host.max(axis))
-                yield Comparison(f"all {what}", ndl.all(ndl.asarray(host), axis).numpy(), host.all(axis))
+    small = abs(_normal((37, 53), ndl.float64) * 40)
+    for dtype, name in ((ndl.int8, "max"), (ndl.bool, "all")):
+        host = small.astype(dtype)
+        for axis in (0, 1):
+            folded = getattr(ndl, name)(ndl.asarray(host), axis).numpy()
+            yield Comparison(f"{name} of {dtype} (37, 53) along {axis}", folded, getattr(host, name)(axis))
     for shape in ((4, 6), (37, 53)):  # an expression with several operands on the way into the fold
         host = _normal(shape, ndl.float32)
         x, exact = ndl.asarray(host), wide(host)
