@@ -113,8 +113,10 @@ void argreduce(__global ACC *restrict values, __global long *restrict output, co
                 shared_at[item] = shared_at[other];
             }
         }
-        extreme = shared_value[0];
-        extreme_at = shared_at[0];
+        if (item == 0) {
+            extreme = shared_value[0];
+            extreme_at = shared_at[0];
+        }
         barrier(CLK_LOCAL_MEM_FENCE);
         if (item == 0)
 #endif

@@ -68,10 +68,11 @@ inline void place(__constant const long *layout, const int rank, const int used,
 }
 
 // An index counted from the front; whatever lies outside [0, size) comes out negative.
-inline long counted(long index, const long size)
+// Its sign is asked before it is widened: Mesa's compiler takes a widened int for one that is never negative.
+inline long counted(const INDEX_T index, const long size)
 {
-    index += index < 0 ? size : 0;
-    return index < size ? index : -1;
+    const long at = index < 0 ? size + index : index;
+    return at < size ? at : -1;
 }
 
 #ifdef GATHER

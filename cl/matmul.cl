@@ -292,7 +292,9 @@ void matmul_tiles(PARAMETERS)
     const long i = group / tile_columns % tile_rows * TILE;
     const long batch = group / tile_columns / tile_rows;
     const long outer = batch / batch_inner, inner = batch % batch_inner;
-    const int y = get_local_id(0) / GROUP, x = get_local_id(0) % GROUP;
+    // Made an int before it is divided: a quotient of size_t, cut to int, Intel's vectorizer computes wrongly.
+    const int item = get_local_id(0);
+    const int y = item / GROUP, x = item % GROUP;
     a += a_start + outer * a_outer + inner * a_inner + i * a_row;
     b += b_start + outer * b_outer + inner * b_inner + j * b_column;
     c += c_start + (batch * rows + i) * columns + j;

@@ -153,7 +153,7 @@ void reduce_rows(__global OUT *restrict output, const long output_start, const l
             barrier(CLK_LOCAL_MEM_FENCE);
             if (item < reach) shared[item] = COMBINE(shared[item + reach], shared[item]);
         }
-        folded = shared[0];
+        if (item == 0) folded = shared[0];
         if (item == 0)
 #endif
             output[output_start + task] = (OUT)(FINISH(folded, count));
@@ -193,7 +193,8 @@ void reduce_columns(__global OUT *restrict output, const long output_start, cons
             while (row < block_end) {
                 const int height = (int)min((INDEX)UNROLL, block_end - row);
                 INDEX places[UNROLL][OPERANDS];
-                for (int u = 0; u < height; u++) {
+                // All of them, needed or not: filled in part, the array is miscompiled by Intel's CPU compiler.
+                for (int u = 0; u < UNROLL; u++) {
                     const INDEX starts[OPERANDS] = {STARTS};
                     for (int n = 0; n < OPERANDS; n++) places[u][n] = starts[n];
                     locate(output_row * (INDEX)fold_rows + row + u, layout, places[u]);

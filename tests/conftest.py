@@ -4,6 +4,8 @@ Environment variables:
 
 - NEEDLE_TEST_DEVICES: the devices to test, by name, comma-separated; one that cannot be used is an error.
   `*` stands for every other device found. Unset: every usable device.
+- NEEDLE_TEST_MISSING: "skip" skips every test, with the reason, where NEEDLE_TEST_DEVICES names a device that
+  cannot be used; otherwise that is an error.
 - NEEDLE_TEST_INSTALLED: if set, needle must come from this environment's site-packages.
 - HYPOTHESIS_PROFILE: "default", "ci" (the same examples each time) or "nightly" (many).
 """
@@ -52,7 +54,7 @@ def devices_under_test() -> tuple[str, ...]:
     usable = [name for name, problem in found.items() if problem is None]
     wanted = [name.strip() for name in os.environ.get("NEEDLE_TEST_DEVICES", "*").split(",")]
     missing = [name for name in wanted if name != "*" and name not in usable]
-    if missing:
+    if missing and not _may_be_missing():
         raise pytest.UsageError(f"NEEDLE_TEST_DEVICES asks for {', '.join(missing)}, but there is only {found}")
     return tuple(name for name in usable if name in wanted or "*" in wanted)
 
@@ -61,6 +63,33 @@ def devices_under_test() -> tuple[str, ...]:
 def devices() -> tuple[str, ...]:
     """The names of all devices under test."""
     return devices_under_test()
+
+
+def _may_be_missing() -> bool:
+    return os.environ.get("NEEDLE_TEST_MISSING") == "skip"
+
+
+def why_skipped() -> str | None:
+    """Why this run skips every test: a device that it is for is not there."""
+    wanted = [name.strip() for name in os.environ.get("NEEDLE_TEST_DEVICES", "*").split(",")]
+    if not _may_be_missing():
+        return None
+    problems = {info.name: info.problem for info in ndl.devices()}
+    for name in wanted:
+        problem = problems.get(name, f"there is only {', '.join(problems)}")
+        if name != "*" and problem is not None:
+            return f"no device {name!r}: {problem}"
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that take a device, which `-m device` selects, and skip all where theirs is missing."""
+    reason = why_skipped()
+    for item in items:
+        if "device" in getattr(item, "fixturenames", ()):
+            item.add_marker("device")
+        if reason is not None:
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -316,7 +316,7 @@ def test_the_state_follows_a_parameter_to_another_device(device):
         ({"state.7.step": 1}, "'state.7.step' is of a parameter beyond the 1"),
         ({"state.0.speed": 1}, "'state.0.speed' is not part of the state of this Adam"),
         ({"weight": 1}, "'weight' is not part of the state"),
-        ({"state.0.exp_avg": np.zeros(3)}, r"'state.0.exp_avg' has shape \(3,\); the parameter has \(2,\)"),
+        ({"state.0.exp_avg": np.zeros(3, np.float32)}, r"'state.0.exp_avg' has shape \(3,\); the parameter has \(2,\)"),
         ({"state.0.exp_avg": 0.5}, "'state.0.exp_avg' must be a tensor"),
         ({"state.0.step": "two"}, "'state.0.step' must be a whole number"),
         ({"param_groups.0.lr": -1.0}, "lr=-1.0 must be at least 0"),

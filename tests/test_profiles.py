@@ -10,10 +10,19 @@ import needle as ndl
 from needle.backend.opencl.device import OpenCLDevice
 
 SHAPES = {
-    "gpu": {"vector_bytes": 4, "local_size": 64, "wide_index": False, "fold_columns": 1, "groups": 8},
-    "gpu with vectors": {"vector_bytes": 16, "local_size": 16, "wide_index": False, "fold_columns": 2, "groups": 4},
-    "work-groups of one": {"vector_bytes": 4, "local_size": 1, "wide_index": False, "fold_columns": 1, "groups": 1},
-}
+    "gpu": {
+        "vector_bytes": 4, "local_size": 64, "wide_index": False, "fold_columns": 1, "groups": 8, "matmul_rows": 0,
+        "matmul_group": 8,
+    },
+    "gpu with vectors": {
+        "vector_bytes": 16, "local_size": 16, "wide_index": False, "fold_columns": 2, "groups": 4, "matmul_rows": 0,
+        "matmul_group": 4, "matmul_micro": 2,
+    },
+    "work-groups of one": {
+        "vector_bytes": 4, "local_size": 1, "wide_index": False, "fold_columns": 1, "groups": 1, "matmul_rows": 0,
+        "matmul_group": 1,
+    },
+}  # fmt: skip
 
 
 @pytest.fixture(params=SHAPES)
@@ -79,6 +88,20 @@ def test_reductions(shaped, shape, axis):
     if axis is None or isinstance(axis, int):
         np.testing.assert_array_equal(a.argmax(axis).numpy(), x.argmax(axis))
         np.testing.assert_array_equal(a.argmin(axis).numpy(), x.argmin(axis))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int32"])
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (5, 3, 1), (1, 9, 20), (20, 9, 33), (70, 65, 67)])
+def test_matrix_products(shaped, sizes, dtype):
+    if dtype == "float16" and not shaped.supports(ndl.float16):
+        pytest.skip("no float16")
+    m, k, n = sizes
+    rng = np.random.default_rng(3)
+    a, b = (rng.integers(-3, 4, shape).astype(dtype) for shape in ((m, k), (k, n)))
+    exact = a.astype(int) @ b.astype(int)
+    np.testing.assert_array_equal((ndl.asarray(a) @ ndl.asarray(b)).numpy(), exact)
+    turned = ndl.asarray(a.T.copy()).T @ ndl.asarray(b.T.copy()).T
+    np.testing.assert_array_equal(turned.numpy(), exact)
 
 
 def test_training_step(shaped):

@@ -5,21 +5,24 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyopencl as cl
 
-from needle.backend.opencl import caches
+from needle.backend.opencl import caches, drivers
 from needle.backend.opencl.affinity import one_core_each
 from needle.backend.opencl.device import OpenCLDevice
 from needle.backend.protocol import Backend, DeviceInfo
 from needle.errors import DeviceError
 
-#: A word of the platform's name or vendor, in lower case -> the name of its devices.
+#: A word of the platform's name or vendor, or of its `.icd` file's name, in lower case -> the name of its devices.
 _PLATFORMS = {
     "portable computing language": "pocl",
+    "pocl": "pocl",
     "oclgrind": "oclgrind",
     "rusticl": "rusticl",
     "clover": "clover",
+    "mesa": "clover",
     "nvidia": "nvidia",
     "intel": "intel",
     "amd": "amd",
@@ -32,10 +35,9 @@ _PLATFORMS = {
 _KINDS = {cl.device_type.GPU: "gpu", cl.device_type.CPU: "cpu", cl.device_type.ACCELERATOR: "accelerator"}
 
 
-def _platform_name(platform: cl.Platform) -> str:
-    """The short name of a platform's devices; "opencl" for one that is not known."""
-    words = f"{platform.name} {platform.vendor}".lower()
-    return next((name for word, name in _PLATFORMS.items() if word in words), "opencl")
+def _short_name(words: str) -> str:
+    """The name of the devices whose platform is called `words`; "opencl" for one that is not known."""
+    return next((name for word, name in _PLATFORMS.items() if word in words.lower()), "opencl")
 
 
 def _describe(name: str, platform: cl.Platform, device: cl.Device) -> DeviceInfo:
@@ -77,30 +79,23 @@ class OpenCLBackend(Backend):
         if self._found is not None:
             return self._found
         found: list[tuple[DeviceInfo, cl.Device | None]] = []
-        used: Counter[str] = Counter()
         troubles = caches.prepare()
-        try:
-            platforms = cl.get_platforms()
-        except cl.LogicError:  # the loader found no driver: there is no OpenCL on this machine
-            platforms = []
+        absent: list[DeviceInfo] = []
+        platforms, broken = drivers.platforms()
+        names = _Names()
         if platforms:
             for trouble in troubles:
                 warnings.warn(trouble, RuntimeWarning, stacklevel=2)
         for platform in platforms:
-            short = _platform_name(platform)
-            try:
-                with one_core_each():  # PoCL starts its threads here
-                    devices = platform.get_devices()
-            except cl.Error as error:
-                problem = f"its platform lists no devices ({error})"
-                found.append((_placeholder(short, platform, problem), None))
-                continue
-            if not devices:
-                found.append((_placeholder(short, platform, "its platform has no devices"), None))
-            for device in devices:
-                name = f"{short}:{used[short]}" if used[short] else short
-                used[short] += 1
-                found.append((_describe(name, platform, device), device))
+            short = _short_name(f"{platform.name} {platform.vendor}")
+            devices, problem = _devices_of(platform)
+            found += [(_describe(names.next(short), platform, device), device) for device in devices]
+            if problem is not None:
+                driver = f"{platform.name.strip()}, {platform.version.strip()}"
+                absent.append(_absent(short, problem, platform.vendor.strip(), driver))
+        absent += [_absent(_short_name(driver.name), driver.problem) for driver in broken]
+        # Named last: no driver that fails may take the plain name of one that works.
+        found += [(replace(info, name=names.next(info.name)), None) for info in absent]
         self._found = found
         return found
 
@@ -116,7 +111,28 @@ class OpenCLBackend(Backend):
         return self._opened[name]
 
 
-def _placeholder(name: str, platform: cl.Platform, problem: str) -> DeviceInfo:
-    """What is known of a platform without a usable device."""
-    driver = f"{platform.name.strip()}, {platform.version.strip()}"
-    return DeviceInfo(name, "no device", platform.vendor.strip(), driver, "other", 0, False, False, problem)
+class _Names:
+    """Hands out device names: "pocl", then "pocl:1", "pocl:2"."""
+
+    def __init__(self) -> None:
+        self._used: Counter[str] = Counter()
+
+    def next(self, short: str) -> str:
+        self._used[short] += 1
+        index = self._used[short] - 1
+        return f"{short}:{index}" if index else short
+
+
+def _devices_of(platform: cl.Platform) -> tuple[list[cl.Device], str | None]:
+    """A platform's devices, or why it has none."""
+    try:
+        with one_core_each():  # PoCL starts its threads here
+            devices = platform.get_devices()
+    except cl.Error as error:
+        return [], f"its platform lists no devices ({error})"
+    return devices, None if devices else "its platform has no devices"
+
+
+def _absent(name: str, problem: str, vendor: str = "", driver: str = "") -> DeviceInfo:
+    """What is known of a platform or a driver without a usable device."""
+    return DeviceInfo(name, "no device", vendor, driver, "other", 0, False, False, problem)

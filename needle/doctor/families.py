@@ -1,0 +1,315 @@
+"""What the self-test computes on a device: for each family of kernels, small and awkward sizes.
+
+Each family is a generator of comparisons. What is expected comes from NumPy in float64, from the operations'
+own references, or, for random numbers and whole training steps, from the numpy backend.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+import needle as ndl
+from needle.doctor.comparison import Comparison, float_dtypes, wide
+from needle.ops.base import Declaration
+
+Family = Callable[[ndl.Device], Iterator[Comparison]]
+
+_SHAPES = ((1,), (17,), (37, 53), (3, 700, 33), (2, 0, 3))
+_MATRICES = ((1, 1, 1), (3, 5, 7), (17, 33, 9), (64, 64, 64), (129, 131, 67), (5, 1000, 3))
+
+
+def _rng(text: str) -> np.random.Generator:
+    return np.random.default_rng(zlib.crc32(text.encode()))
+
+
+def _normal(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    return _rng(str(shape)).standard_normal(shape).astype(dtype)
+
+
+# -- elementwise ------------------------------------------------------------------------------------
+
+
+def _operands(declaration: Declaration, shape: tuple[int, ...], dtype: np.dtype) -> list[np.ndarray]:
+    rng = _rng(declaration.name)
+    drawn = [rng.uniform(low, high, shape).astype(dtype) for low, high in declaration.sample]
+    if declaration.record.typing == "select":
+        drawn[0] = drawn[0] > 0.5
+    return drawn
+
+
+def _of_operation(declaration: Declaration, shape: tuple[int, ...], dtype: np.dtype) -> Comparison:
+    operands = _operands(declaration, shape, dtype)
+    actual = declaration.function(*map(ndl.asarray, operands)).numpy()
+    if declaration.record.typing == "logical":
+        operands = [operand.astype(bool) for operand in operands]
+    with np.errstate(all="ignore"):
+        expected = np.asarray(declaration.record.reference(*map(wide, operands)))
+    return Comparison(f"{declaration.name} of {dtype} {shape}", actual, expected)
+
+
+def elementwise(device: ndl.Device) -> Iterator[Comparison]:
+    """Every declared operation in every float dtype, or in int32 where it takes no floats."""
+    for declaration in ndl.ops.registry.values():
+        takes_floats = "f" in declaration.record.kinds or declaration.record.typing == "logical"
+        for dtype in float_dtypes(device) if takes_floats else [ndl.int32]:
+            for shape in ((1,), (37, 53)):
+                yield _of_operation(declaration, shape, dtype)
+
+
+def integers(device: ndl.Device) -> Iterator[Comparison]:
+    """Arithmetic at the ends of every integer dtype, which wraps around."""
+    for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"):
+        limits = np.iinfo(name)
+        values = np.array([0, 1, 2, 7, limits.max, limits.max - 1, limits.min, limits.min + 1], name)
+        x, y = (grid.ravel().copy() for grid in np.meshgrid(values, values))
+        for operation in ("add", "multiply", "floor_divide", "remainder", "maximum", "less"):
+            declaration = ndl.ops.registry[operation]
+            with np.errstate(all="ignore"):
+                expected = np.asarray(declaration.record.reference(x, y))
+            yield Comparison(
+                f"{operation} of {name}", declaration.function(ndl.asarray(x), ndl.asarray(y)).numpy(), expected
+            )
+
+
+def views(device: ndl.Device) -> Iterator[Comparison]:
+    """Fused expressions over transposed, reversed, skipping and broadcast operands, and writes into views."""
+    host = _normal((37, 53), ndl.float32)
+    x = ndl.asarray(host)
+    indices = {"[::-1, ::-2]": np.s_[::-1, ::-2], "[3:30:4, 5:]": np.s_[3:30:4, 5:], "[:, :1]": np.s_[:, :1]}
+    for text, index in indices.items():
+        yield Comparison(f"x{text}.T * 2 + 1", (x[index].T * 2 + 1).numpy(), wide(host[index].T) * 2 + 1)
+    yield Comparison("x + row", (x + x[:1]).numpy(), wide(host) + wide(host[:1]))
+    yield Comparison("x + column", (x + x[:, 4:5]).numpy(), wide(host) + wide(host[:, 4:5]))
+    deep = _normal((3, 4, 5, 6), ndl.float32)
+    turned = ndl.permute_dims(ndl.asarray(deep), (2, 0, 3, 1))
+    yield Comparison("four axes permuted", (turned + 1).numpy(), wide(deep.transpose(2, 0, 3, 1)) + 1)
+    yield Comparison("concat", ndl.concat([x, x[::-1]], axis=1).numpy(), np.concatenate([host, host[::-1]], 1))
+    for dtype in (ndl.int8, ndl.int64, ndl.bool):
+        source = host * 3
+        yield Comparison(f"float32 as {dtype}", ndl.astype(ndl.asarray(source), dtype).numpy(), source.astype(dtype))
+
+
+# -- folding ----------------------------------------------------------------------------------------
+
+
+def _axes(shape: tuple[int, ...]) -> list[int | tuple[int, ...] | None]:
+    return [None, *range(len(shape)), *([(0, 2)] if len(shape) == 3 else [])]
+
+
+def reductions(device: ndl.Device) -> Iterator[Comparison]:
+    """Sums, means and extremes over rows, columns, and everything."""
+    for dtype in [*float_dtypes(device), ndl.int32]:
+        for shape in _SHAPES:
+            host = (_normal(shape, ndl.float64) * (50 if dtype == ndl.int32 else 1)).astype(dtype)
+            for axis in _axes(shape):
+                yield from _of_reductions(host, axis)
+    small = abs(_normal((37, 53), ndl.float64) * 40)
+    for dtype, name in ((ndl.int8, "max"), (ndl.bool, "all")):
+        host = small.astype(dtype)
+        for axis in (0, 1):
+            folded = getattr(ndl, name)(ndl.asarray(host), axis).numpy()
+            yield Comparison(f"{name} of {dtype} (37, 53) along {axis}", folded, getattr(host, name)(axis))
+    for shape in ((4, 6), (37, 53)):  # an expression with several operands on the way into the fold
+        host = _normal(shape, ndl.float32)
+        x, exact = ndl.asarray(host), wide(host)
+        for axis in (0, 1):
+            deviations = (x - x[:1]) * 0.5 + (x - x[:1]) * x
+            expected = (exact - exact[:1]) * 0.5 + (exact - exact[:1]) * exact
+            what = f"fused sum of {shape} along {axis}"
+            yield Comparison(what, deviations.sum(axis).numpy(), expected.sum(axis), abs(expected).sum(axis))
+    spoiled = _normal((37, 53), ndl.float32)
+    spoiled[5, 7] = np.nan
+    yield Comparison("max of NaN", ndl.max(ndl.asarray(spoiled), 1).numpy(), spoiled.max(1))
+
+
+def _of_reductions(host: np.ndarray, axis: int | tuple[int, ...] | None) -> Iterator[Comparison]:
+    x, exact = ndl.asarray(host), wide(host)
+    what = f"of {host.dtype} {host.shape} along {axis}"
+    folded = host.size // max(1, np.sum(exact, axis).size)
+    if abs(exact).sum() < 6e4:  # float16 holds no more
+        yield Comparison(f"sum {what}", x.sum(axis).numpy(), np.sum(exact, axis), np.sum(abs(exact), axis))
+    if folded:
+        if host.dtype.kind == "f":
+            magnitude = np.mean(abs(exact), axis)
+            yield Comparison(f"mean {what}", (x * 2 - 1).mean(axis).numpy(), np.mean(exact, axis) * 2 - 1, magnitude)
+        yield Comparison(f"max {what}", x.max(axis).numpy(), np.max(host, axis))
+        yield Comparison(f"min {what}", x.min(axis).numpy(), np.min(host, axis))
+
+
+def positions(device: ndl.Device) -> Iterator[Comparison]:
+    """Where the extremes are: the first of several."""
+    for dtype in [*float_dtypes(device), ndl.int32]:
+        for shape in _SHAPES[:-1]:
+            host = np.round(_normal(shape, ndl.float64) * 4).astype(dtype)
+            for axis in (None, *range(len(shape))):
+                what = f"of {dtype} {shape} along {axis}"
+                yield Comparison(f"argmax {what}", ndl.argmax(ndl.asarray(host), axis=axis).numpy(), host.argmax(axis))
+                yield Comparison(f"argmin {what}", ndl.argmin(ndl.asarray(host), axis=axis).numpy(), host.argmin(axis))
+
+
+def softmax(device: ndl.Device) -> Iterator[Comparison]:
+    """Softmax, its logarithm, log-sum-exp and their gradient along rows and columns."""
+    for dtype in float_dtypes(device):
+        for shape in ((1, 1), (5, 3), (37, 53), (3, 1025), (4, 7, 5)):
+            host = _normal(shape, ndl.float64) * 3
+            host[0, 0] += 60
+            host = host.astype(dtype)
+            for axis in range(len(shape)):
+                yield from _of_softmax(host, axis)
+
+
+def _of_softmax(host: np.ndarray, axis: int) -> Iterator[Comparison]:
+    what = f"of {host.dtype} {host.shape} along {axis}"
+    exact = wide(host)
+    shifted = exact - exact.max(axis, keepdims=True)
+    total = np.exp(shifted).sum(axis, keepdims=True)
+    chances = np.exp(shifted) / total
+    logarithm = shifted - np.log(total)
+    x = ndl.asarray(host)
+    large = abs(exact).max()
+    yield Comparison(f"softmax {what}", ndl.softmax(x, axis=axis).numpy(), chances, 1)
+    yield Comparison(f"log_softmax {what}", ndl.log_softmax(x, axis=axis).numpy(), logarithm, large)
+    together = (exact.max(axis, keepdims=True) + np.log(total)).squeeze(axis)
+    yield Comparison(f"logsumexp {what}", ndl.logsumexp(x, axis=axis).numpy(), together, large)
+    weights = _rng(what).uniform(-1, 1, host.shape).astype(host.dtype)
+    variable = ndl.Tensor(host)
+    (ndl.softmax(variable, axis=axis) * ndl.asarray(weights)).sum().backward()
+    slope = chances * (wide(weights) - (chances * wide(weights)).sum(axis, keepdims=True))
+    yield Comparison(f"gradient of softmax {what}", variable.grad.numpy(), slope, 1)
+
+
+# -- products ---------------------------------------------------------------------------------------
+
+
+def matrix_products(device: ndl.Device) -> Iterator[Comparison]:
+    """Products of plain, transposed and stacked matrices and of vectors."""
+    for dtype in float_dtypes(device):
+        for m, k, n in _MATRICES:
+            a, b = _normal((m, k), dtype), _normal((k, n), dtype)
+            yield _of_product(f"({m}, {k}) @ ({k}, {n})", a, b)
+            yield _of_product(f"({k}, {m}).T @ ({n}, {k}).T", _normal((k, m), dtype).T, _normal((n, k), dtype).T)
+            yield _of_product(f"({m}, {k}) @ ({k},)", a, b[:, 0])
+            yield _of_product(f"({k},) @ ({k}, {n})", a[0], b)
+        yield _of_product("(4, 17, 9) @ (4, 9, 5)", _normal((4, 17, 9), dtype), _normal((4, 9, 5), dtype))
+        yield _of_product("(2, 1, 17, 9) @ (3, 9, 5)", _normal((2, 1, 17, 9), dtype), _normal((3, 9, 5), dtype))
+
+
+def _of_product(what: str, a: np.ndarray, b: np.ndarray) -> Comparison:
+    def put(host: np.ndarray) -> ndl.Tensor:
+        """On the device, lying there as it lies in `host`."""
+        turned = host.ndim == 2 and not host.flags.c_contiguous
+        return ndl.asarray(np.ascontiguousarray(host.T)).T if turned else ndl.asarray(np.ascontiguousarray(host))
+
+    actual = (put(a) @ put(b)).numpy()
+    return Comparison(f"{what} of {a.dtype}", actual, wide(a) @ wide(b), abs(wide(a)) @ abs(wide(b)))
+
+
+# -- moving elements --------------------------------------------------------------------------------
+
+
+def gathering(device: ndl.Device) -> Iterator[Comparison]:
+    """Taking by indices along every axis, and the sums of updates that are its gradient."""
+    for dtype in float_dtypes(device):
+        for shape in ((7,), (37, 53), (3, 70, 33)):
+            for axis in range(len(shape)):
+                yield from _of_gathering(_normal(shape, dtype), axis)
+
+
+def _of_gathering(host: np.ndarray, axis: int) -> Iterator[Comparison]:
+    what = f"{host.dtype} {host.shape} along {axis}"
+    rng, size = _rng(what), host.shape[axis]
+    indices = rng.integers(-size, size, 19)
+    variable = ndl.Tensor(host)
+    taken = ndl.take(variable, ndl.asarray(indices), axis=axis)
+    yield Comparison(f"take from {what}", taken.numpy(), np.take(host, indices, axis))
+    weights = rng.uniform(-1, 1, taken.shape).astype(host.dtype)
+    (taken * ndl.asarray(weights)).sum().backward()
+    expected = np.zeros(host.shape)
+    np.add.at(np.moveaxis(expected, axis, 0), indices, np.moveaxis(wide(weights), axis, 0))
+    yield Comparison(f"gradient of take from {what}", variable.grad.numpy(), expected, 4)
+    each = rng.integers(0, size, host.shape)
+    along = ndl.take_along_axis(ndl.asarray(host), ndl.asarray(each), axis=axis)
+    yield Comparison(f"take_along_axis from {what}", along.numpy(), np.take_along_axis(host, each, axis))
+
+
+def copies(device: ndl.Device) -> Iterator[Comparison]:
+    """Every dtype to the device and back, whole and in part, and values set in place."""
+    for name in ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"):
+        yield from _of_copies((_normal((9, 31), ndl.float64) * 40).astype(name))
+    for dtype in float_dtypes(device):
+        yield from _of_copies(_normal((9, 31), dtype))
+
+
+def _of_copies(host: np.ndarray) -> Iterator[Comparison]:
+    x = ndl.asarray(host)
+    yield Comparison(f"{host.dtype} there and back", x.numpy(), host)
+    yield Comparison(f"every third of {host.dtype}", x[1:, ::3].numpy(), host[1:, ::3])
+    changed = host.copy()
+    changed[2:5, ::2] = changed[3, 1]
+    x = ndl.asarray(host)
+    x[2:5, ::2] = ndl.asarray(host)[3, 1]
+    yield Comparison(f"values of {host.dtype} set in place", x.numpy(), changed)
+
+
+# -- against the numpy backend ----------------------------------------------------------------------
+
+
+def random_numbers(device: ndl.Device) -> Iterator[Comparison]:
+    """The numbers of a seed, which are the same on every device."""
+
+    def draw(kind: Callable[..., ndl.Tensor], shape: tuple[int, ...], dtype: np.dtype, where: ndl.Device) -> np.ndarray:
+        with where:
+            ndl.manual_seed(7)
+            return kind(*shape, dtype=dtype).numpy()
+
+    host = ndl.device("numpy")
+    for kind in (ndl.rand, ndl.randn):
+        for dtype in float_dtypes(device):
+            for shape in ((1,), (17,), (37, 53)):
+                expected = draw(kind, shape, dtype, host)
+                yield Comparison(f"{kind.__name__} of {dtype} {shape}", draw(kind, shape, dtype, device), expected)
+
+
+def training(device: ndl.Device) -> Iterator[Comparison]:
+    """Five steps of each optimizer on a small network."""
+
+    def train(optimizer: Callable[..., ndl.optim.Optimizer], where: ndl.Device) -> list[np.ndarray]:
+        with where:
+            weights = [ndl.Tensor(_normal(shape, ndl.float32) * 0.3) for shape in ((17, 13), (13,), (13, 5))]
+            steps = optimizer(weights, lr=0.05)
+            x, labels = ndl.asarray(_normal((33, 17), ndl.float32)), ndl.asarray(_rng("labels").integers(0, 5, 33))
+            for _ in range(5):
+                steps.reset_grad()
+                logits = (x @ weights[0] + weights[1]).relu() @ weights[2]
+                ndl.nn.functional.cross_entropy(logits, labels).backward()
+                steps.step()
+            return [weight.numpy() for weight in weights]
+
+    def momentum(weights: list[ndl.Tensor], lr: float) -> ndl.optim.Optimizer:
+        return ndl.optim.SGD(weights, lr=lr, momentum=0.9)
+
+    optimizers: dict[str, Callable[..., ndl.optim.Optimizer]]
+    optimizers = {"SGD": momentum, "Adam": ndl.optim.Adam, "AdamW": ndl.optim.AdamW}
+    for name, optimizer in optimizers.items():
+        pairs = zip(train(optimizer, device), train(optimizer, ndl.device("numpy")), strict=True)
+        for number, (actual, expected) in enumerate(pairs):
+            yield Comparison(f"weight {number} after {name}", actual, expected, 10)
+
+
+#: The families in the order in which they are examined, by the name that the report gives them.
+FAMILIES: Mapping[str, Family] = {
+    "copies": copies,
+    "elementwise": elementwise,
+    "integers": integers,
+    "views": views,
+    "reductions": reductions,
+    "positions": positions,
+    "softmax": softmax,
+    "matrix products": matrix_products,
+    "gathering": gathering,
+    "random numbers": random_numbers,
+    "training": training,
+}

@@ -1,0 +1,48 @@
+"""What the self-test calls wrong, and that it finds nothing wrong with the devices here."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import needle as ndl
+from needle.doctor import FAMILIES
+from needle.doctor.comparison import Comparison
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_device_that_works_passes(device: ndl.Device, family: str) -> None:
+    comparisons = list(FAMILIES[family](device))
+    assert len(comparisons) > 5
+    assert [fault for c in comparisons if (fault := c.fault())] == []
+
+
+def of(actual: list, expected: list, dtype: str = "float32", scale: float = 0) -> str | None:
+    return Comparison("x", np.array(actual, dtype), np.array(expected), scale).fault()
+
+
+def test_what_is_near_enough() -> None:
+    assert of([1.0, np.nan, np.inf, -np.inf], [1.000001, np.nan, np.inf, -np.inf]) is None
+    assert of([1.0], [1.0001]) == "x: 1 of 1 elements are wrong, the first at (0,): 1.0, not 1.0001"
+    assert of([1.0], [1.0001], scale=100) is None
+    assert of([1.0], [1.001], "float16") is None
+    assert of([], []) is None
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected"), [(np.nan, 1), (1, np.nan), (np.inf, 1), (1, np.inf), (np.inf, -np.inf), (1e30, np.inf)]
+)
+def test_nan_and_infinity_must_be_where_they_are_expected(actual: float, expected: float) -> None:
+    assert of([2, actual, 3], [2, expected, 3]) is not None
+    assert of([2, actual, 3], [2, expected, 3], scale=1e6) is not None
+
+
+def test_integers_must_be_equal() -> None:
+    assert of([1, 2], [1, 2], "int32") is None
+    assert of([[1, 2], [3, 5]], [[1, 2], [3, 4]], "int32") == (
+        "x: 1 of 4 elements are wrong, the first at (1, 1): 5, not 4"
+    )
+
+
+def test_shapes_must_be_equal() -> None:
+    assert of([1, 1], [1]) == "x has the shape (2,), not (1,)"
