@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyopencl as cl
 
-from needle.backend.opencl import caches, launchers, programs, saved_profiles
+from needle.backend.opencl import caches, launchers, programs, saved_profiles, transfer
 from needle.backend.opencl.layout import Layout
 from needle.backend.opencl.memory import Memory, limit_from_environment
 from needle.backend.opencl.profiles import Profile
@@ -39,6 +39,7 @@ class OpenCLDevice(Device):
         self._memory = Memory(info.name, self._plain_queue, self._drain, limit_from_environment(info.memory))
         self.lock = threading.RLock()  # setting a kernel's arguments and launching it is one act
         self._submission = Submission()
+        self._host_memory = transfer.HostMemory() if transfer.shares_host_memory(cl_device) else None
         self._kernels: dict[object, cl.Kernel] = {}
         self._expression_kernels: dict[object, cl.Kernel] = {}
         self.layout_buffer = lru_cache(maxsize=4096)(self._write_layout)
@@ -94,29 +95,40 @@ class OpenCLDevice(Device):
 
     def upload(self, array: np.ndarray) -> cl.MemoryObject:
         buffer = self.empty(array.size, array.dtype)
-        if array.size:
-            # The copy is done before this returns: the caller may change its array at once.
-            self._copy("upload", buffer, array)
+        # The copy is done before this returns: the caller may change its array at once.
+        if self._host_memory is not None and array.nbytes >= transfer.LARGE:
+            source = transfer.host_buffer(self.context, array, write=False)
+            self._copy("upload", transfer.enqueue_copy, buffer, source, 0, array.nbytes)
+        elif array.size:
+            self._copy("upload", _enqueue_copy, buffer, array, 0, array.nbytes)
         return buffer
 
     def download(self, view: ArrayView) -> np.ndarray:
         """Copy out the contiguous stretch that a view covers; only whole stretches come down."""
         self._check_process()
-        result = np.empty(view.shape, view.dtype)
-        if result.size:
-            self._copy("download", result, view.buffer, src_offset=view.offset * view.dtype.itemsize)
+        size, offset = view.size * view.dtype.itemsize, view.offset * view.dtype.itemsize
+        if self._host_memory is not None and size >= transfer.LARGE:
+            result = self._host_memory.empty(view.shape, view.dtype, size)
+            target = transfer.host_buffer(self.context, result, write=True)
+            self._copy("download", transfer.enqueue_copy, target, view.buffer, offset, size)
+            cl.enqueue_map_buffer(self.queue, target, cl.map_flags.READ, 0, size, np.uint8)[0].base.release(self.queue)
+            self.queue.finish()
+        else:
+            result = np.empty(view.shape, view.dtype)
+            if size:
+                self._copy("download", _enqueue_copy, result, view.buffer, offset, size)
         return result
 
-    def _copy(self, name: str, target: Any, source: Any, **options: Any) -> None:
-        """Copy from or to the host, and wait."""
+    def _copy(self, name: str, enqueue: Callable[..., cl.Event], *arguments: Any) -> None:
+        """Copy from or to the host by `enqueue(device, queue, target, source, offset, nbytes)`, and wait."""
         with self.lock:
             self._flush()
             recorder = self.recorder
             if recorder is None:
-                cl.enqueue_copy(self.queue, target, source, is_blocking=True, **options)
+                enqueue(self, self.queue, *arguments).wait()
             else:
-                copy = partial(cl.enqueue_copy, is_blocking=True, **options)
-                _recorded(recorder, name, copy, self.queue, target, source)
+                _recorded(recorder, name, enqueue, self, self.queue, *arguments)
+                self.queue.finish()
 
     def synchronize(self) -> None:
         self._check_process()
@@ -236,6 +248,14 @@ class OpenCLDevice(Device):
         **params: Any,
     ) -> None:
         launchers.primitive(primitive.name)(self, inputs, outputs, **params)
+
+
+def _enqueue_copy(
+    device: OpenCLDevice, queue: cl.CommandQueue, target: Any, source: Any, offset: int, nbytes: int
+) -> cl.Event:
+    """The driver's own copy between host and device, which waits."""
+    options = {"src_offset": offset} if isinstance(target, np.ndarray) else {}
+    return cl.enqueue_copy(queue, target, source, is_blocking=True, **options)
 
 
 def _recorded(recorder: Recorder, name: str, enqueue: Callable[..., cl.Event], *args: Any) -> None:

@@ -1,0 +1,90 @@
+"""Copies between the host and a device that shares its memory, made by the device's own threads.
+
+A CPU's driver copies with one thread, and a fresh NumPy array costs as much again for the pages that the system
+must first provide. Here a kernel copies, on all cores, and into memory that earlier results have left behind.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyopencl as cl
+
+from needle.backend.opencl.launchers.elementwise import elementwise_plan
+from needle.backend.opencl.launchers.folding import Partial, copying
+from needle.backend.protocol import Buffer
+from needle.dtypes import DType, Shape
+
+if TYPE_CHECKING:
+    from needle.backend.opencl.device import OpenCLDevice
+
+#: Bytes from which on a kernel's copy is worth more than its launch.
+LARGE = 1 << 20
+
+#: The most bytes that host memory keeps for results to come.
+KEPT = 1 << 28
+
+_WORDS = np.dtype(np.uint32), np.dtype(np.uint8)
+
+
+def shares_host_memory(device: cl.Device) -> bool:
+    """Whether the device computes in the host's memory, so that a kernel reaches a NumPy array."""
+    return bool(device.type & cl.device_type.CPU) and bool(device.host_unified_memory)
+
+
+def host_buffer(context: cl.Context, array: np.ndarray, write: bool) -> cl.Buffer:
+    """The memory of a C-contiguous NumPy array as a buffer, for as long as the array lives."""
+    access = cl.mem_flags.WRITE_ONLY if write else cl.mem_flags.READ_ONLY
+    return cl.Buffer(context, access | cl.mem_flags.USE_HOST_PTR, hostbuf=array)
+
+
+def enqueue_copy(
+    device: OpenCLDevice, queue: cl.CommandQueue, target: Buffer, source: Buffer, offset: int, nbytes: int
+) -> cl.Event:
+    """Enqueue a kernel that copies `nbytes` bytes from `offset` in `source` to the start of `target`."""
+    word = next(w for w in _WORDS if offset % w.itemsize == 0 and nbytes % w.itemsize == 0)
+    shape = (nbytes // word.itemsize,)
+    views = [Partial(target, shape, word), Partial(source, shape, word, offset // word.itemsize)]
+    plan = elementwise_plan(device, copying(word), 1, tuple((v.shape, v.strides) for v in views))
+    arguments: list[Any] = [*plan.arguments]
+    for view in views:
+        arguments += (view.buffer, view.offset)
+    plan.kernel.set_args(*arguments)
+    return cl.enqueue_nd_range_kernel(queue, plan.kernel, [plan.groups[0] * plan.local[0]], plan.local)
+
+
+class HostMemory:
+    """Memory for results in NumPy arrays. When the last view of one is gone, its memory serves the next."""
+
+    def __init__(self) -> None:
+        self._free: dict[int, list[np.ndarray]] = {}
+        self._held = 0
+        self._lock = threading.Lock()
+
+    def empty(self, shape: Shape, dtype: DType, nbytes: int) -> np.ndarray:
+        """An array with undefined contents, which anybody may keep and write into."""
+        with self._lock:
+            blocks = self._free.get(nbytes)
+            block = blocks.pop() if blocks else None
+            if block is not None:
+                self._held -= nbytes
+        if block is None:
+            block = np.empty(nbytes, np.uint8)
+        return np.asarray(_Lease(block, self._take_back)).view(dtype).reshape(shape)
+
+    def _take_back(self, block: np.ndarray) -> None:
+        with self._lock:
+            if self._held + block.nbytes <= KEPT:
+                self._held += block.nbytes
+                self._free.setdefault(block.nbytes, []).append(block)
+
+
+class _Lease:
+    """What NumPy arrays on borrowed memory have as their base; gone when all of them are."""
+
+    def __init__(self, block: np.ndarray, give_back: Any) -> None:
+        self.__array_interface__ = block.__array_interface__
+        weakref.finalize(self, give_back, block).atexit = False
