@@ -35,7 +35,7 @@ class Plan:
 
 def plan(seconds: float, needle_seconds: float, rounds: int) -> Plan:
     """The plan for calls of so many seconds, beside needle's."""
-    repeats = max(1, min(MAX_REPEATS, ceil(SAMPLE_SECONDS / seconds))) if seconds > 0 else MAX_REPEATS
+    repeats = _repeats(seconds)
     if seconds > VERY_SLOW_SECONDS:
         rounds = 1
     elif seconds > SLOW * needle_seconds:
@@ -44,14 +44,23 @@ def plan(seconds: float, needle_seconds: float, rounds: int) -> Plan:
 
 
 def calibrate(sampler: Sampler) -> float:
-    """About how long a call takes, from a few of them after one that warms up."""
+    """About how long a call takes among as many as make a sample, from a few alone after one that warms up."""
     least = sampler.sample(1)
     for _ in range(3):
         second = sampler.sample(1)
         if min(least, second) > VERY_SLOW_SECONDS:  # two in a row: not the machine's hiccup
             return min(least, second)
         least = min(least, second)
+    repeats = 1
+    while least * repeats < SAMPLE_SECONDS / 2 and repeats < MAX_REPEATS:  # a wait is shared: calls get shorter
+        repeats = _repeats(least)
+        least = sampler.sample(repeats)
     return least
+
+
+def _repeats(seconds: float) -> int:
+    """How many calls of so many seconds make a sample."""
+    return max(1, min(MAX_REPEATS, ceil(SAMPLE_SECONDS / seconds))) if seconds > 0 else MAX_REPEATS
 
 
 def interleave(samplers: Mapping[str, Sampler], rounds: int, base: str = "needle") -> dict[str, list[float]]:

@@ -381,9 +381,12 @@ def sum_to(array: NDArray, shape: Shape) -> NDArray:
 
 def run_primitive(primitive: Primitive, inputs: tuple[NDArray, ...], device: Device, params: dict[str, Any]) -> NDArray:
     """The output of `primitive` on arrays of one device."""
-    if inputs:
+    if len(inputs) > 1:
         common_device(primitive.name, inputs)
-    realize(inputs)
+    for array in inputs:
+        if array._pending is not None:
+            realize(inputs)
+            break
     ((shape, dtype),) = primitive.signature(*inputs, **params)
     output = NDArray.empty(shape, dtype, device)
     if output.size:
