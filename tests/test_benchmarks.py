@@ -167,7 +167,8 @@ def test_rounds_are_interleaved():
     found = timing.interleave(clocks, rounds=5)
     assert {name: len(times) for name, times in found.items()} == {"needle": 5, "torch": 5, "slow": 3, "late": 1}
     timed = [turn for turn in turns if turn[1] > 1]
-    assert timed == [("needle", 5), ("torch", 3)] * 5  # both as long as a sample must last, in turns
+    # Both as long as a sample must last, in turns, and once before to see how long that is.
+    assert timed == [("needle", 5), ("torch", 3)] * 6
     assert [name for name, _ in turns].count("late") == 3  # twice to be sure that it is slow
 
 

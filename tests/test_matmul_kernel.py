@@ -31,6 +31,10 @@ class View:
     offset: int
     dtype: np.dtype
 
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
 
 def cl_devices() -> list[Any]:
     try:
