@@ -47,7 +47,7 @@ class Abacus(Device):
         values = np.broadcast_to(_values(expression)[0], shape)
         along: Any = axes[0] if reduction.index else axes
         with np.errstate(all="ignore"):
-            _beads(output)[...] = reduction.reference(values, axis=along, keepdims=True)
+            _beads(output)[...] = reduction.reference(values, axis=along, keepdims=True).reshape(output.shape)
         if reduction.name == "sum":
             _misbehave(output)
 
