@@ -35,8 +35,8 @@ def limit_from_environment(capacity: int) -> int | None:
             f"{ENVIRONMENT_VARIABLE}={text!r} is not an amount of memory; expected bytes, or a number followed by "
             "K, M, G or T (powers of 1024), or by % of the device's memory"
         )
-    unit = capacity / 100 if match[3] else _UNITS[match[2].upper()]
-    return int(float(match[1]) * unit)
+    amount = float(match[1])
+    return int(amount * capacity / 100 if match[3] else amount * _UNITS[match[2].upper()])
 
 
 class Memory:

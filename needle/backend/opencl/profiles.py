@@ -112,7 +112,7 @@ def profile_for(device: cl.Device) -> Profile:
         # core even out what other processes take.
         return Profile(
             vector_bytes=cpu_vector_bytes(device), local_size=1, groups=16 * units, wide_index=True,
-            fold_columns=64, held_launches=16, **_matmul_on_cpu(device),
+            fold_columns=128, held_launches=16, **_matmul_on_cpu(device),
         )  # fmt: skip
     # A GPU, or a CPU whose driver makes its vectors of neighbouring work-items (Mesa's llvmpipe).
     local = 1 << (min(256, device.max_work_group_size).bit_length() - 1)
