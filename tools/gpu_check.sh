@@ -21,7 +21,8 @@ echo "self-test of $device ..."
 "$python" -m needle doctor "$device" 2>&1 | tee "$out/doctor"
 healthy=${PIPESTATUS[0]}
 echo "tests on $device (some minutes) ..."
-"$python" -m pytest -q -n 4 -c "$root/pyproject.toml" --rootdir "$root" -p no:cacheprovider -m device "$root/tests" \
+"$python" -m pytest -q -n 4 -c "$root/pyproject.toml" --rootdir "$root" -p no:cacheprovider -m "device and not slow and not large" \
+    "$root/tests" \
     >"$out/tests" 2>&1
 passed=$?
 echo "benchmark on $device ..."
