@@ -29,6 +29,11 @@
 #ifndef UNROLL
 #define UNROLL 4
 #endif
+// Rows of so many vectors or fewer are folded one after another: several at once would be as many streams in a
+// page of memory, which prefetchers do not follow.
+#ifndef NARROW
+#define NARROW 32
+#endif
 // Which kernel to compile: `reduce_columns` (1) or `reduce_rows` (0); both if it is not said.
 #if !defined(ACROSS) || ACROSS
 #define WITH_COLUMNS
@@ -166,6 +171,15 @@ void reduce_rows(__global OUT *restrict output, const long output_start, const l
 #endif
 
 #ifdef WITH_COLUMNS
+// The axis along which rows follow each other.
+#if RANK > 1
+#define ROW_EXTENT EXTENT(RANK - 2)
+#define ROW_STRIDE(operand) STRIDE(operand, RANK - 2)
+#else
+#define ROW_EXTENT 1
+#define ROW_STRIDE(operand) 0
+#endif
+
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
 void reduce_columns(__global OUT *restrict output, const long output_start, const long outputs, const long segments,
                     const long fold_rows, const long count, __constant const long *layout, PARAMETERS) {
@@ -185,21 +199,32 @@ void reduce_columns(__global OUT *restrict output, const long output_start, cons
         const INDEX last = first + wide * LOCAL;  // where the row's partial vector is, if it is this item's
         const int lanes = (WIDTH > 1 && wide < COLUMNS && last == full) ? (int)(columns - full * WIDTH) : 0;
         total_t total[COLUMNS];
-        for (int k = 0; k < COLUMNS; k++) total[k].value = IDENTITIES, total[k].lost = LIT(ACC, 0);
+        const int used = wide + (lanes > 0);
+        for (int k = 0; k < used; k++) total[k].value = IDENTITIES, total[k].lost = LIT(ACC, 0);
+        INDEX next[OPERANDS] = {STARTS}, ahead = 0;  // where the next row is, and how many follow at its stride
         for (INDEX row = begin; row < end;) {
             accumulator block[COLUMNS];
-            for (int k = 0; k < COLUMNS; k++) block[k] = IDENTITIES;
+            for (int k = 0; k < used; k++) block[k] = IDENTITIES;
             const INDEX block_end = min(end, row + BLOCK);
             while (row < block_end) {
                 const int height = (int)min((INDEX)UNROLL, block_end - row);
                 INDEX places[UNROLL][OPERANDS];
                 // All of them, needed or not: filled in part, the array is miscompiled by Intel's CPU compiler.
                 for (int u = 0; u < UNROLL; u++) {
-                    const INDEX starts[OPERANDS] = {STARTS};
-                    for (int n = 0; n < OPERANDS; n++) places[u][n] = starts[n];
-                    locate(output_row * (INDEX)fold_rows + row + u, layout, places[u]);
+                    if (ahead == 0) {  // the next rows lie evenly, up to the end of their axis
+                        const INDEX number = output_row * (INDEX)fold_rows + row + u;
+                        const INDEX starts[OPERANDS] = {STARTS};
+                        for (int n = 0; n < OPERANDS; n++) next[n] = starts[n];
+                        locate(number, layout, next);
+                        ahead = ROW_EXTENT - number % ROW_EXTENT;
+                    }
+                    for (int n = 0; n < OPERANDS; n++) {
+                        places[u][n] = next[n];
+                        next[n] += ROW_STRIDE(n);
+                    }
+                    ahead--;
                 }
-                if (height == UNROLL) {
+                if (height == UNROLL && wide > NARROW) {
                     for (int k = 0; k < wide; k++) {
                         const INDEX column = (first + k * LOCAL) * WIDTH;
                         accumulator sum = block[k];
@@ -235,9 +260,9 @@ void reduce_columns(__global OUT *restrict output, const long output_start, cons
                 }
                 row += height;
             }
-            for (int k = 0; k < COLUMNS; k++) add_block(&total[k], block[k]);
+            for (int k = 0; k < used; k++) add_block(&total[k], block[k]);
         }
-        for (int k = 0; k < wide + (lanes > 0); k++) {
+        for (int k = 0; k < used; k++) {
             lanes_t folded;
             folded.vector = total[k].value;
             const INDEX column = (first + k * LOCAL) * WIDTH;
