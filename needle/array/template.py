@@ -23,12 +23,15 @@ class _Known(NamedTuple):
     scalars: list[Scalar]
     reads: list[int]  # which operand each input of the program is
     shape: Shape
+    axes: tuple[int, ...]  # what is folded
+    result: Shape
 
 
 class Template:
-    """`function(*arrays, **options)`, elementwise, computed in one launch; with `reduction` folded over all axes.
+    """`function(*arrays, **options)`, elementwise, computed in one launch.
 
-    The arrays must be different objects, and the result depends on nothing but them and the options.
+    With `reduction` it is folded as well: over all axes, or over `axis` alone, which stays with size 1. The arrays must
+    be different objects, and the result depends on nothing but them and the options.
     """
 
     def __init__(self, function: Callable[..., NDArray], reduction: Reduction | None = None) -> None:
@@ -36,12 +39,12 @@ class Template:
         self._reduction = reduction
         self._known: dict[Hashable, _Known] = {}
 
-    def __call__(self, *arrays: NDArray, **options: Scalar) -> NDArray:
+    def __call__(self, *arrays: NDArray, axis: int | None = None, **options: Scalar) -> NDArray:
         evaluation.realize(arrays)
-        kind = (*[(a.shape, a.dtype) for a in arrays], *options.items())
+        kind = (*[(a.shape, a.dtype) for a in arrays], axis, *options.items())
         known = self._known.get(kind)
         if known is None:
-            known = self._known[kind] = self._record(arrays, options)
+            known = self._known[kind] = self._record(arrays, axis, options)
         device, program = arrays[0].device, known.program
         expression = Expression(program, [arrays[i] for i in known.reads], known.scalars)
         if self._reduction is None:
@@ -49,15 +52,19 @@ class Template:
             if output.size:
                 device.evaluate(expression, [output])
         else:
-            output = NDArray.empty((), self._reduction.result(program.dtype), device)
-            device.reduce(self._reduction, expression, known.shape, tuple(range(len(known.shape))), output)
+            output = NDArray.empty(known.result, self._reduction.result(program.dtype), device)
+            if output.size:
+                device.reduce(self._reduction, expression, known.shape, known.axes, output)
         return output
 
-    def _record(self, arrays: tuple[NDArray, ...], options: dict[str, Any]) -> _Known:
+    def _record(self, arrays: tuple[NDArray, ...], axis: int | None, options: dict[str, Any]) -> _Known:
         result = self._function(*arrays, **options)
         work = linearize([result])
         reads = [next(i for i, array in enumerate(arrays) if array is source) for source in work.inputs]
-        return _Known(work.expression.program, list(work.expression.scalars), reads, result.shape)
+        shape = result.shape
+        axes = tuple(range(len(shape))) if axis is None else (axis,)
+        folded = () if axis is None else (*shape[:axis], 1, *shape[axis + 1 :])
+        return _Known(work.expression.program, list(work.expression.scalars), reads, shape, axes, folded)
 
 
 def constant_value(array: NDArray) -> Scalar | None:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from needle.array import NDArray
+from needle.array.template import Template
 from needle.array.views import normalize_axes, normalize_axis
 from needle.autograd import Op
 from needle.backend.records import Primitive
 from needle.dtypes import DType, Shape, float16, float32, float_for
 from needle.ops.base import operator
 from needle.ops.exponential import exp
+from needle.ops.reductions import SUM
 from needle.ops.shape import astype, permute_dims, reshape
 
 if TYPE_CHECKING:
@@ -70,6 +72,32 @@ LOG_SOFTMAX = Primitive("log_softmax", _log_softmax_reference, _same, _five_an_e
 LOGSUMEXP = Primitive("logsumexp", _logsumexp_reference, _without_axis, _four_an_element)
 
 
+# -- their gradients --------------------------------------------------------------------------------
+
+#: Up to so many elements the time of a gradient is that of recording it: it is recorded once, and not fused.
+_SMALL = 1 << 14
+
+
+def _is_small(grad: Any, output: Any) -> bool:
+    return isinstance(grad, NDArray) and grad is not output and output.size <= _SMALL
+
+
+def _softmax_gradient(output: Any, grad: Any, inner: Any) -> Any:
+    return output * (grad - inner)
+
+
+def _log_softmax_gradient(output: Any, grad: Any, total: Any) -> Any:
+    return grad - exp(output) * total
+
+
+_INNER = Template(lambda grad, output: grad * output, SUM)
+_SOFTMAX_GRADIENT = Template(_softmax_gradient)
+_LOG_SOFTMAX_GRADIENT = Template(_log_softmax_gradient)
+
+
+# -- the operations ---------------------------------------------------------------------------------
+
+
 class _AlongAxis(Op):
     """An operation along one axis, counted from the front."""
 
@@ -90,7 +118,9 @@ class Softmax(_AlongAxis):
     primitive = SOFTMAX
 
     def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
-        return output * (grad - (grad * output).sum(self.axis, True))
+        if _is_small(grad, output):
+            return _SOFTMAX_GRADIENT(output, grad, _INNER(grad, output, axis=self.axis))
+        return _softmax_gradient(output, grad, (grad * output).sum(self.axis, True))
 
 
 class LogSoftmax(_AlongAxis):
@@ -98,7 +128,9 @@ class LogSoftmax(_AlongAxis):
     primitive = LOG_SOFTMAX
 
     def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
-        return grad - exp(output) * grad.sum(self.axis, True)
+        total = grad.sum(self.axis, True)
+        gradient = _LOG_SOFTMAX_GRADIENT if _is_small(grad, output) else _log_softmax_gradient
+        return gradient(output, grad, total)
 
 
 class LogSumExp(_AlongAxis):
