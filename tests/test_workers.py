@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.datasets import Dice, Locked, Numbers, total
-from support.processes import environment, python
+from support.processes import IN_CHILD, environment, python
 
 import needle as ndl
 from needle.data import DataLoader, TensorDataset
@@ -222,7 +222,7 @@ def run_script(tmp_path: Path, guard: str, then: str = "pass") -> subprocess.Pop
     path.write_text(SCRIPT.format(guard=guard, then=then))
     return subprocess.Popen(
         [sys.executable, "-W", "error", str(path)], env=environment(), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, preexec_fn=IN_CHILD,
     )  # fmt: skip
 
 
