@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.datasets import Dice, Locked, Numbers, total
-from support.processes import IN_CHILD, environment, python
+from support.processes import ANSWER_INTERRUPTS, environment, python
 
 import needle as ndl
 from needle.data import DataLoader, TensorDataset
@@ -219,10 +219,10 @@ class Mine(Dataset):
 
 def run_script(tmp_path: Path, guard: str, then: str = "pass") -> subprocess.Popen[str]:
     path = tmp_path / "script.py"
-    path.write_text(SCRIPT.format(guard=guard, then=then))
+    path.write_text(ANSWER_INTERRUPTS + SCRIPT.format(guard=guard, then=then))
     return subprocess.Popen(
         [sys.executable, "-W", "error", str(path)], env=environment(), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, preexec_fn=IN_CHILD,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
 
 

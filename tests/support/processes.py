@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,21 +16,15 @@ def environment(**extra: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, **extra}
 
 
-def answer_interrupts() -> None:
-    """Take SIGINT as a program in the foreground does. What a shell started in the background ignores it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-#: What `subprocess.Popen` calls in the child; Windows has no such thing.
-IN_CHILD = answer_interrupts if os.name == "posix" else None
+#: What a shell started in the background ignores Ctrl-C: a program that begins with this answers it in any case.
+ANSWER_INTERRUPTS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
 
 
 def start(program: str, *options: str, **extra: str) -> subprocess.Popen[str]:
     """Start `program` in an interpreter with the given options and environment variables."""
     return subprocess.Popen(
-        [sys.executable, *options, "-c", program],
+        [sys.executable, *options, "-c", ANSWER_INTERRUPTS + program],
         env=environment(**extra), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=IN_CHILD,
     )  # fmt: skip
 
 
