@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from weakref import WeakKeyDictionary
@@ -22,6 +23,8 @@ _LARGEST = 4096
 #: Seconds after which a measurement is long enough.
 _LONG_ENOUGH = 0.01
 _REPEATS = 5
+#: Seconds by the clock after which no larger size is tried: some drivers' own times are far too short.
+_PATIENCE = 0.25
 
 _lock = threading.RLock()
 _bandwidths: WeakKeyDictionary[Device, float] = WeakKeyDictionary()
@@ -50,23 +53,25 @@ def _measure_bandwidth(device: Device) -> float:
     # A slow device, as a simulator is, stops at a size that takes it long; its memory bounds the largest.
     most = min(_COPIED, device.info.memory // 16) if device.info.memory else _COPIED
     nbytes = 1 << 15
+    patience = time.perf_counter() + _PATIENCE
     with stopwatch(device) as seconds_of:
         while True:
             source = NDArray.from_numpy(np.ones(nbytes // 4, float32), device)
             seconds = _fewest(seconds_of, partial(evaluation.copy, source))
-            if 8 * nbytes > most or seconds > 4 * _LONG_ENOUGH:
+            if 8 * nbytes > most or seconds > 4 * _LONG_ENOUGH or time.perf_counter() > patience:
                 return 2 * nbytes / seconds
             nbytes *= 8
 
 
 def _measure_rate(device: Device, dtype: DType) -> float:
     best, n = 0.0, 64
+    patience = time.perf_counter() + _PATIENCE
     with stopwatch(device) as seconds_of:
         while True:
             x = NDArray.from_numpy(np.ones((n, n), dtype), device)
             seconds = _fewest(seconds_of, partial(TABLE["matmul"], x, x))
             best = max(best, 2 * n**3 / seconds)
-            if n >= _LARGEST or seconds > _LONG_ENOUGH:
+            if n >= _LARGEST or seconds > _LONG_ENOUGH or time.perf_counter() > patience:
                 return best
             n *= 2
 
