@@ -217,7 +217,8 @@ def test_second_order_of_layer_norm(device):
     def slope(x):
         return ndl.grad(lambda t: (F.layer_norm(t, 5) ** 3).sum())(x)
 
-    assert ndl.gradcheck(slope, tensor(3, 5), atol=1e-4, rtol=1e-4)
+    tolerance = 1e-4 if device.supports(np.dtype("float64")) else 0.1  # finite differences in float32 say little
+    assert ndl.gradcheck(slope, tensor(3, 5), atol=tolerance, rtol=tolerance)
 
 
 @pytest.mark.parametrize("shape", [(8, 3), (4, 3, 5)])

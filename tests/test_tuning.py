@@ -151,7 +151,7 @@ def test_settings_are_fields_of_the_profile(opencl: OpenCLDevice, shape: str) ->
     assert all(s.values and s.families <= set(FAMILIES) for s in settings)
     assert frozenset().union(*(s.families for s in settings)) == set(FAMILIES)
     for setting in settings:
-        if setting.field == "vector_bytes" and shape == "cpu":
+        if setting.field == "vector_bytes" and opencl.profile.local_size == 1:
             assert max(setting.values) == opencl.profile.vector_bytes
 
 
@@ -198,7 +198,7 @@ def test_a_candidate_that_computes_wrongly_never_wins(
     monkeypatch.setattr(Case, "is_right", lambda self: False)
     result = tune(opencl, ["reduce"], seconds=60)
     assert result.after == result.before
-    assert "fold_columns=1: wrong results: sum of rows" in result.outcome.skipped
+    assert any(s.startswith("fold_columns=") and "wrong results: sum of rows" in s for s in result.outcome.skipped)
 
 
 def test_a_candidate_that_does_not_compile_is_skipped(
