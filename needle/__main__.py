@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import needle as ndl
 from needle.backend.registry import ENVIRONMENT_VARIABLE
+from needle.doctor import _command as doctor
 from needle.tuning import _command as tuning
 
 _HEADINGS = ("NAME", "TYPE", "MEMORY", "FP64", "FP16", "DEVICE", "VENDOR", "DRIVER")
@@ -20,21 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"needle {ndl.__version__}")
     parser.set_defaults(command=list_devices)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    _add_doctor(commands)
+    doctor.add_command(commands)
     tuning.add_command(commands)
     options = parser.parse_args(arguments)
     return int(options.command(options))
-
-
-def _add_doctor(commands: Any) -> None:
-    doctor = commands.add_parser(
-        "doctor",
-        help="test what each device computes",
-        description="Run every family of kernels on small and awkward sizes and compare with NumPy. "
-        "The exit status is 1 if a device is wrong or fails.",
-    )
-    doctor.add_argument("device", nargs="*", help="the devices to test (default: all that can be used)")
-    doctor.set_defaults(command=lambda options: examine_devices(options.device))
 
 
 def list_devices(options: argparse.Namespace) -> int:
@@ -50,36 +39,6 @@ def list_devices(options: argparse.Namespace) -> int:
         return 1
     print(f"\n* the default device; the environment variable {ENVIRONMENT_VARIABLE} names another one")
     return 0
-
-
-def examine_devices(names: Sequence[str]) -> int:
-    """Test the devices called `names`, or all; the status is 1 if one is wrong, or not there, else 0."""
-    infos = {info.name: info for info in ndl.devices()}
-    problems = {name: info.problem for name, info in infos.items()}
-    healthy = True
-    for name in names or infos:
-        problem = problems.get(name, f"there is no such device; known are {', '.join(infos)}")
-        if problem is None:
-            healthy &= _examine(infos[name])
-        else:
-            print(f"{name}: cannot be used: {problem}\n", flush=True)
-            healthy &= not names  # one that nobody asked for is no fault
-    return 0 if healthy else 1
-
-
-def _examine(info: ndl.DeviceInfo) -> bool:
-    """Test a device, print a line for each family and the verdict; whether all is right."""
-    from needle.doctor import FAMILIES, examine
-
-    print(f"{info.name}: {info.description}, {info.driver}", flush=True)
-    failed = []
-    for report in examine(info.name):
-        print(f"  {report}", flush=True)
-        if report.verdict != "ok":
-            failed.append(report.family)
-    verdict = f"NOT RIGHT: {', '.join(failed)}" if failed else f"all {len(FAMILIES)} families are right"
-    print(f"  {info.name}: {verdict}\n", flush=True)
-    return not failed
 
 
 def table(devices: Sequence[ndl.DeviceInfo], default: str) -> str:
