@@ -74,7 +74,7 @@ def test_a_damaged_cache_is_built_anew(cached: tuple[str, Path, str], tmp_path: 
         file.write_bytes(DAMAGES[damage](file.read_bytes()))
     again, warned = run(name, folder)
     assert again == printed
-    if kind in (".so", ".bc"):
+    if kind != ".sqlite":
         assert len(warned) == 1 and "damaged programs, which will be compiled again" in warned[0]
     again, warned = run(name, folder)
     assert (again, warned) == (printed, [])
@@ -85,8 +85,8 @@ def test_damaged_checksums_are_taken_anew(cached: tuple[str, Path, str], tmp_pat
     name, filled, printed = cached
     folder = tmp_path / "cache"
     shutil.copytree(filled, folder, copy_function=shutil.copy2)
-    file = folder / "pocl" / "needle-checksums.json"
-    if not file.is_file():
+    file = next((f for f in folder.rglob("needle-checksums.json") if f.read_text() != "{}"), None)
+    if file is None:
         pytest.skip(f"{name} keeps no checksums")
     before = file.read_text()
     file.write_bytes(b"[1, 2]" if damage == "not a table" else DAMAGES[damage](file.read_bytes()))
@@ -142,24 +142,26 @@ def test_two_processes_start_cold_at_once(cached: tuple[str, Path, str], tmp_pat
             process.stdin.flush()
         for process in pair:
             stdout, stderr = process.communicate(timeout=120)
-            assert (process.returncode, stdout, stderr) == (0, printed, ""), (number, process.returncode, stderr)
+            said = [line for line in stderr.splitlines() if not line.startswith("MESA: warning")]
+            assert (process.returncode, stdout, said) == (0, printed, []), (number, process.returncode, stderr)
         assert run(name, folder) == (printed, [])  # and what they have left serves a third
         shutil.rmtree(folder)
 
 
 def test_listing_a_cache_of_many_programs_is_quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Known files are not read again: their size and time tell that they are the same."""
-    from needle.backend.opencl import caches
+    from needle.backend.opencl.compiled import Store, is_whole_library
 
+    store = Store(tmp_path, "*/*/", {".so": is_whole_library})
     library = b"\x7fELF\2\1" + bytes(34) + (64).to_bytes(8, "little") + bytes(16)
     for k in range(50):
         (tmp_path / "AB" / str(k)).mkdir(parents=True)
         (tmp_path / "AB" / str(k) / "kernel.so").write_bytes(library)
-    assert caches._check(tmp_path) == []
+    assert store.check() == []
     monkeypatch.setattr(Path, "read_bytes", lambda self: pytest.fail(f"{self} is read"))
-    assert caches._check(tmp_path) == []
+    assert store.check() == []
     monkeypatch.undo()
     other = tmp_path / "AB" / "7" / "kernel.so"
     other.write_bytes(library[:-1] + b"x")
     os.utime(other, ns=(time.time_ns(), time.time_ns() + 10**9))
-    assert caches._check(tmp_path) == [other.parent]
+    assert store.check() == [other.parent]
