@@ -22,6 +22,7 @@ from needle.array.expression import (
     check_scalar,
     linearize,
     operand_dtypes,
+    positions,
 )
 from needle.array.ndarray import NDArray, Storage, check_dtype
 from needle.array.operators import TABLE
@@ -325,9 +326,9 @@ def _update_together(compute: Callable[..., list[NDArray]], batch: list[tuple[ND
     with lock:
         values = compute(*first)
         count = len(values)
-        expression = linearize(values).expression
-        del values  # nothing is left to read the arrays but who else recorded it
-        reads = [next(i for i, array in enumerate(first) if array is source) for source in expression.inputs]
+        work = linearize(values)
+        expression, reads = work.expression, positions(work.inputs, first)
+        del values, work  # nothing is left to read the arrays but who else recorded it
         waiting: list[NDArray] = []
         for arrays in batch:
             for target in arrays[:count]:

@@ -211,6 +211,12 @@ def linearize(outputs: Sequence[NDArray]) -> Work:
     return Work(Expression(program, parts.inputs, parts.scalars), parts.inputs, parts.steps)
 
 
+def positions(inputs: Sequence[NDArray], arrays: Sequence[NDArray]) -> list[int]:
+    """Which of `arrays` each of `inputs`, all of them among those, is."""
+    places = {id(array): i for i, array in enumerate(arrays)}
+    return [places[id(source)] for source in inputs]
+
+
 def _decode(
     inputs: tuple[DType, ...], scalars: tuple[DType, ...], code: tuple[Any, ...], targets: tuple[int, ...]
 ) -> Program:

@@ -1,21 +1,26 @@
 """Elementwise functions that are recorded once for each kind of operands, for where Python's time counts.
 
-Recording costs a few microseconds a node each time. A `Template` keeps the program that its function made of
-operands of the same shapes, dtypes and options, and computes at once; so what it gives is not fused into what
-reads it.
+Recording costs a few microseconds a node each time. On small arrays a `Template` keeps the program that its
+function makes of operands of the same shapes, dtypes and options, and computes at once. On large ones, where passes
+over memory are what counts, it records as always, so that the result may be fused into what reads it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from needle.array import evaluation
-from needle.array.expression import FULL, linearize
-from needle.array.ndarray import NDArray
-from needle.backend.protocol import Expression
+from needle.array.expression import FULL, linearize, positions
+from needle.array.ndarray import NDArray, Storage
+from needle.array.operators import TABLE
+from needle.backend.protocol import Device, Expression
 from needle.backend.records import Program, Reduction
-from needle.dtypes import Scalar, Shape
+from needle.dtypes import DType, Scalar, Shape
+
+#: Up to so many elements recording takes longer than what fusing could save.
+SMALL = 1 << 14
 
 
 class _Known(NamedTuple):
@@ -28,47 +33,57 @@ class _Known(NamedTuple):
 
 
 class Template:
-    """`function(*arrays, **options)`, elementwise, computed in one launch.
+    """`function(*operands, **options)`, elementwise; with `reduction` folded over all axes, or over `axis` alone.
 
-    With `reduction` it is folded as well: over all axes, or over `axis` alone, which stays with size 1. The arrays must
-    be different objects, and the result depends on nothing but them and the options.
+    An axis given stays with size 1. The operands are arrays, or values under `create_graph`; the result depends on
+    nothing but them and the options.
     """
 
-    def __init__(self, function: Callable[..., NDArray], reduction: Reduction | None = None) -> None:
+    def __init__(self, function: Callable[..., Any], reduction: Reduction | None = None) -> None:
         self._function = function
         self._reduction = reduction
-        self._known: dict[Hashable, _Known] = {}
+        self._recorded = lru_cache(maxsize=1024)(self._record)
 
-    def __call__(self, *arrays: NDArray, axis: int | None = None, **options: Scalar) -> NDArray:
-        evaluation.realize(arrays)
-        kind = (*[(a.shape, a.dtype) for a in arrays], axis, *options.items())
-        known = self._known.get(kind)
-        if known is None:
-            known = self._known[kind] = self._record(arrays, axis, options)
-        device, program = arrays[0].device, known.program
-        expression = Expression(program, [arrays[i] for i in known.reads], known.scalars)
+    def __call__(self, *operands: Any, axis: int | None = None, **options: Scalar) -> Any:
+        if any(not isinstance(o, NDArray) or o.size > SMALL for o in operands):
+            result = self._function(*operands, **options)
+            return result if self._reduction is None else TABLE[self._reduction.name](result, axis, axis is not None)
+        evaluation.realize(operands)
+        device = operands[0].device
+        kinds = tuple([(o.shape, o.dtype) for o in operands])
+        known = self._recorded(device, kinds, axis, tuple(options.items()))
+        expression = Expression(known.program, [operands[i] for i in known.reads], known.scalars)
+        dtype = known.program.dtypes[known.program.outputs[0]]
+        output = NDArray.empty(known.result, self._reduction.result(dtype) if self._reduction else dtype, device)
+        if not output.size:
+            return output
         if self._reduction is None:
-            output = NDArray.empty(known.shape, program.dtype, device)
-            if output.size:
-                device.evaluate(expression, [output])
+            device.evaluate(expression, [output])
         else:
-            output = NDArray.empty(known.result, self._reduction.result(program.dtype), device)
-            if output.size:
-                device.reduce(self._reduction, expression, known.shape, known.axes, output)
+            device.reduce(self._reduction, expression, known.shape, known.axes, output)
         return output
 
-    def _record(self, arrays: tuple[NDArray, ...], axis: int | None, options: dict[str, Any]) -> _Known:
-        result = self._function(*arrays, **options)
+    def _record(
+        self,
+        device: Device,
+        kinds: tuple[tuple[Shape, DType], ...],
+        axis: int | None,
+        options: tuple[tuple[str, Scalar], ...],
+    ) -> _Known:
+        # On arrays without memory, each another: what happens to be one array in one call may be two in the next.
+        operands = [NDArray._make(device, dtype, shape, Storage(None)) for shape, dtype in kinds]
+        result = self._function(*operands, **dict(options))
         work = linearize([result])
-        reads = [next(i for i, array in enumerate(arrays) if array is source) for source in work.inputs]
         shape = result.shape
         axes = tuple(range(len(shape))) if axis is None else (axis,)
         folded = () if axis is None else (*shape[:axis], 1, *shape[axis + 1 :])
-        return _Known(work.expression.program, list(work.expression.scalars), reads, shape, axes, folded)
+        final = shape if self._reduction is None else folded
+        reads = positions(work.inputs, operands)
+        return _Known(work.expression.program, list(work.expression.scalars), reads, shape, axes, final)
 
 
-def constant_value(array: NDArray) -> Scalar | None:
-    """The value of every element, if the array is a constant that has not been written out."""
-    pending = array._pending
+def constant_value(array: Any) -> Scalar | None:
+    """The value of every element, if this is an array, of one value, that has not been written out."""
+    pending = array._pending if isinstance(array, NDArray) else None
     value: Scalar | None = pending.operands[0] if pending is not None and pending.record is FULL else None
     return value

@@ -118,11 +118,9 @@ class Program:
     outputs: tuple[int, ...]
 
     @property
-    def dtype(self) -> DType:
-        """The dtype of the first output."""
-        place = self.outputs[0]
-        dtypes = [*self.inputs, *self.scalars, *(node.dtype for node in self.nodes)]
-        return dtypes[place]
+    def dtypes(self) -> list[DType]:
+        """The dtype of every value, by number."""
+        return [*self.inputs, *self.scalars, *(node.dtype for node in self.nodes)]
 
     def evaluate(self, arrays: list[np.ndarray], scalars: list[Scalar]) -> list[np.ndarray]:
         """Run the program with NumPy, node by node, by the records' references."""

@@ -30,13 +30,12 @@ class LabelCrossEntropy(Op):
         return _LOSS(self.log_probabilities, labels, classes, scale=self.scale)
 
     def vjp(self, index: int, grad: Any, output: Any, logits: Any, labels: Any, classes: Any) -> Any:
-        if isinstance(logits, NDArray):
-            seed = constant_value(grad)
-            if seed is not None:
-                return _GRADIENT(self.log_probabilities, labels, classes, scale=seed * self.scale)
-            return _gradient(self.log_probabilities, labels, classes, grad * self.scale)
         # What the forward pass kept has no history: a gradient that is to be differentiated computes it again.
-        return _gradient(LogSoftmax(self.axis)(logits), labels, classes, grad * self.scale)
+        logs = self.log_probabilities if isinstance(logits, NDArray) else LogSoftmax(self.axis)(logits)
+        seed = constant_value(grad)
+        if seed is None:
+            return _gradient(logs, labels, classes, grad * self.scale)
+        return _GRADIENT(logs, labels, classes, scale=seed * self.scale)
 
 
 def _losses(log_probabilities: Any, labels: Any, classes: Any, scale: float) -> Any:

@@ -74,25 +74,9 @@ LOGSUMEXP = Primitive("logsumexp", _logsumexp_reference, _without_axis, _four_an
 
 # -- their gradients --------------------------------------------------------------------------------
 
-#: Up to so many elements the time of a gradient is that of recording it: it is recorded once, and not fused.
-_SMALL = 1 << 14
-
-
-def _is_small(grad: Any, output: Any) -> bool:
-    return isinstance(grad, NDArray) and grad is not output and output.size <= _SMALL
-
-
-def _softmax_gradient(output: Any, grad: Any, inner: Any) -> Any:
-    return output * (grad - inner)
-
-
-def _log_softmax_gradient(output: Any, grad: Any, total: Any) -> Any:
-    return grad - exp(output) * total
-
-
 _INNER = Template(lambda grad, output: grad * output, SUM)
-_SOFTMAX_GRADIENT = Template(_softmax_gradient)
-_LOG_SOFTMAX_GRADIENT = Template(_log_softmax_gradient)
+_SOFTMAX_GRADIENT = Template(lambda output, grad, inner: output * (grad - inner))
+_LOG_SOFTMAX_GRADIENT = Template(lambda output, grad, total: grad - exp(output) * total)
 
 
 # -- the operations ---------------------------------------------------------------------------------
@@ -118,9 +102,7 @@ class Softmax(_AlongAxis):
     primitive = SOFTMAX
 
     def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
-        if _is_small(grad, output):
-            return _SOFTMAX_GRADIENT(output, grad, _INNER(grad, output, axis=self.axis))
-        return _softmax_gradient(output, grad, (grad * output).sum(self.axis, True))
+        return _SOFTMAX_GRADIENT(output, grad, _INNER(grad, output, axis=self.axis))
 
 
 class LogSoftmax(_AlongAxis):
@@ -128,9 +110,7 @@ class LogSoftmax(_AlongAxis):
     primitive = LOG_SOFTMAX
 
     def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
-        total = grad.sum(self.axis, True)
-        gradient = _LOG_SOFTMAX_GRADIENT if _is_small(grad, output) else _log_softmax_gradient
-        return gradient(output, grad, total)
+        return _LOG_SOFTMAX_GRADIENT(output, grad, grad.sum(self.axis, True))
 
 
 class LogSumExp(_AlongAxis):

@@ -40,7 +40,7 @@ def parameters(program: Program, output_count: int) -> str:
 
 def _arrays(program: Program, output_count: int) -> list[tuple[str, str]]:
     """The outputs and inputs as (their pointer's type, the name that loads and stores know them by)."""
-    outputs = (program_dtypes(program)[number] for number in program.outputs[:output_count])
+    outputs = (program.dtypes[number] for number in program.outputs[:output_count])
     return [
         *((f"__global {cl_type(dtype)} *", f"out{k}") for k, dtype in enumerate(outputs)),
         *((f"__global const {cl_type(dtype)} *", f"in{k}") for k, dtype in enumerate(program.inputs, output_count)),
@@ -51,11 +51,6 @@ def _scalar_parameters(program: Program) -> list[str]:
     # A half cannot be a kernel argument: it travels as a float.
     scalars = ("float" if d.name == "float16" else cl_type(d) for d in program.scalars)
     return [f"const {scalar} scalar{i}" for i, scalar in enumerate(scalars)]
-
-
-def program_dtypes(program: Program) -> list[DType]:
-    """The dtype of every value of a program, by number."""
-    return [*program.inputs, *program.scalars, *(n.dtype for n in program.nodes)]
 
 
 def loads(program: Program, output_count: int, columns: Sequence[str], full: bool) -> str:
@@ -80,7 +75,7 @@ def stores(program: Program, output_count: int, columns: Sequence[str], full: bo
     """Statements that write one vector of each output, or the row's last `lanes` elements."""
     lines = []
     for k in range(output_count):
-        name = cl_type(program_dtypes(program)[program.outputs[k]])
+        name = cl_type(program.dtypes[program.outputs[k]])
         stride = "1" if columns[k] == "contiguous" else f"COLUMN_STRIDE({k})"
         base = f"out{k} + at[{k}] + column"
         if columns[k] == "contiguous" and full:
@@ -92,7 +87,7 @@ def stores(program: Program, output_count: int, columns: Sequence[str], full: bo
 
 def compute(program: Program) -> str:
     """Statements that compute the program's outputs from its inputs, one for each node."""
-    dtypes = program_dtypes(program)
+    dtypes = program.dtypes
     lines = []
     first_scalar = len(program.inputs)
     for i, dtype in enumerate(program.scalars):
@@ -134,7 +129,7 @@ def expression_defines(program: Program, output_count: int, columns: Sequence[st
         "OPERANDS": max(operands, 1),
         "PARAMETERS": parameters(program, output_count) or "const long start0",
         "STARTS": ", ".join(f"start{k}" for k in range(operands)) or "0",
-        "TYPES": type_definitions(program_dtypes(program)),
+        "TYPES": type_definitions(program.dtypes),
         "LOAD_FULL": loads(program, output_count, columns, full=True),
         "LOAD_TAIL": loads(program, output_count, columns, full=False),
         "COMPUTE": compute(program),

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyopencl as cl
 
-from needle.backend.opencl.launchers.elementwise import elementwise_plan
-from needle.backend.opencl.launchers.folding import Partial, copying
+from needle.backend.opencl.launchers.elementwise import expression_arguments
+from needle.backend.opencl.launchers.folding import Partial, reading
 from needle.backend.protocol import Buffer
 from needle.dtypes import DType, Shape
 
@@ -47,12 +47,10 @@ def enqueue_copy(
     """Enqueue a kernel that copies `nbytes` bytes from `offset` in `source` to the start of `target`."""
     word = next(w for w in _WORDS if offset % w.itemsize == 0 and nbytes % w.itemsize == 0)
     shape = (nbytes // word.itemsize,)
-    views = [Partial(target, shape, word), Partial(source, shape, word, offset // word.itemsize)]
-    plan = elementwise_plan(device, copying(word), 1, tuple((v.shape, v.strides) for v in views))
-    arguments: list[Any] = [*plan.arguments]
-    for view in views:
-        arguments += (view.buffer, view.offset)
-    plan.kernel.set_args(*arguments)
+    expression = reading(Partial(source, shape, word, offset // word.itemsize))
+    outputs = [Partial(target, shape, word)]
+    plan = device.elementwise_plan(expression.program, 1, ((shape, (1,)),) * 2)
+    plan.kernel.set_args(*plan.arguments, *expression_arguments(expression, outputs))
     return cl.enqueue_nd_range_kernel(queue, plan.kernel, [plan.groups[0] * plan.local[0]], plan.local)
 
 

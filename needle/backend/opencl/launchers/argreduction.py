@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from needle.backend.opencl.codegen import expression_defines, program_dtypes
+from needle.backend.opencl.codegen import expression_defines
 from needle.backend.opencl.launchers.elementwise import (
     INT64,
     expression_arguments,
@@ -57,7 +57,7 @@ def argreduction(
 
 def _compared_dtype(program: Program) -> DType:
     """The dtype in which elements are compared: of 32 bits at least, since positions are counted as wide."""
-    dtype = program_dtypes(program)[program.outputs[0]]
+    dtype = program.dtypes[program.outputs[0]]
     if dtype.itemsize >= 4:
         return dtype
     return float32 if is_float(dtype) else int32

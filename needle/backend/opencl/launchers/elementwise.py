@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from needle.backend.opencl.codegen import expression_defines, program_dtypes
+from needle.backend.opencl.codegen import expression_defines
 from needle.backend.opencl.launchers.folding import Geometry
 from needle.backend.opencl.layout import Layout, elementwise_layout
 from needle.backend.protocol import ArrayView, Expression
@@ -56,7 +56,7 @@ def expression_arguments(expression: Expression, outputs: Sequence[ArrayView] = 
 
 def width_for(device: OpenCLDevice, program: Program, *others: DType) -> int:
     """Vector lanes for a program: so many of its widest element as fill the device's vectors."""
-    return device.profile.width(max(d.itemsize for d in (*program_dtypes(program), *others)))
+    return device.profile.width(max(d.itemsize for d in (*program.dtypes, *others)))
 
 
 @dataclass(frozen=True)
