@@ -14,8 +14,8 @@
 #ifndef LOCAL
 #define LOCAL 1
 #endif
-// Vectors folded before a partial sum is added to the compensated total; the rounding error of a sum grows
-// with this number and not with the length.
+// Vectors that an accumulator folds before it is added to the compensated total; the rounding error of a sum
+// grows with this number and not with the length.
 #ifndef BLOCK
 #define BLOCK 16
 #endif
@@ -116,7 +116,7 @@ void reduce_rows(__global OUT *restrict output, const long output_start, const l
             const INDEX stop = min(full, place + (end - vector));
             vector -= place;
             while (place < stop) {
-                const INDEX block_stop = min(stop, place + BLOCK * LOCAL);
+                const INDEX block_stop = min(stop, place + BLOCK * UNROLL * LOCAL);
                 accumulator block[UNROLL];
                 for (int u = 0; u < UNROLL; u++) block[u] = IDENTITIES;
                 for (; place < block_stop - (UNROLL - 1) * LOCAL; place += UNROLL * LOCAL) {

@@ -108,10 +108,10 @@ def profile_for(device: cl.Device) -> Profile:
     """The profile for an OpenCL device, from what it says of itself."""
     units = device.max_compute_units
     if device.type & cl.device_type.CPU and device.native_vector_width_float > 1:
-        # One work-item a group, long vectors: a CPU's lanes are its vector registers. Several groups a
+        # One work-item a group, long vectors: a CPU's lanes are its vector registers. Many groups a
         # core even out what other processes take.
         return Profile(
-            vector_bytes=cpu_vector_bytes(device), local_size=1, groups=16 * units, wide_index=True,
+            vector_bytes=cpu_vector_bytes(device), local_size=1, groups=128 * units, wide_index=True,
             fold_columns=128, held_launches=16, **_matmul_on_cpu(device),
         )  # fmt: skip
     # A GPU, or a CPU whose driver makes its vectors of neighbouring work-items (Mesa's llvmpipe).
