@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Protocol
 
-SAMPLE_SECONDS = 0.005  # a sample repeats a short call until it lasts this long
+SAMPLE_SECONDS = 0.02  # a sample repeats a short call until it lasts this long
 MAX_REPEATS = 2000
 SLOW = 10.0  # a peer this many times slower than needle gets fewer rounds
 SLOW_ROUNDS = 3
 VERY_SLOW_SECONDS = 2.0  # a call that lasts this long is taken once more, not in rounds
-PAUSE_SECONDS = 0.002  # before a sample: threads of the library before it stop spinning
+PAUSE_SECONDS = 0.006  # before a sample: threads of the library before it stop spinning (GNU OpenMP: about 4 ms)
 WARMED_SECONDS = 0.05  # a call shorter than this is made once, untimed, at the start of each sample
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 from collections.abc import Sequence
@@ -24,13 +25,14 @@ def _use_our_loader() -> None:
 
 
 def open_library(device: str) -> Tinygrad:
-    """tinygrad with DEV=CL. Raises UnavailableError where its OpenCL device is another than needle's."""
-    info = ndl.device(device).info
-    if info.driver == "" or info.kind == "host":
+    """tinygrad with DEV=CL, on needle's device. Raises UnavailableError where that is not an OpenCL device."""
+    opened = ndl.device(device)
+    handle = getattr(getattr(opened, "cl_device", None), "int_ptr", None)
+    if handle is None:
         raise UnavailableError(f"it is measured on OpenCL, and {device} is not an OpenCL device")
     _use_our_loader()
     os.environ.update(DEV="CL", TRAINING="1")
-    return Tinygrad(info.description)
+    return Tinygrad(handle)
 
 
 class Tinygrad(Library):
@@ -39,16 +41,17 @@ class Tinygrad(Library):
     name = "tinygrad"
     note = "DEV=CL; optimiser and training steps by TinyJit"
 
-    def __init__(self, expected: str) -> None:
+    def __init__(self, handle: int) -> None:
         from importlib.metadata import version
 
         import tinygrad
+        from tinygrad.runtime import ops_cl
 
+        # By itself it takes the first device of whatever platform the loader names first.
+        ops_cl.CLDevice.device_ids = [ctypes.cast(handle, ops_cl.cl.cl_device_id)]
         self.version = version("tinygrad")
         self.module = tinygrad
         self.device = tinygrad.Device["CL"]
-        if self.device.device_name.strip() != expected:
-            raise UnavailableError(f"its OpenCL device is {self.device.device_name!r}, needle's is {expected!r}")
 
     def tensor(self, array: np.ndarray, requires_grad: bool = False) -> Any:
         return self.module.Tensor(array.copy(), device="CL").realize()
