@@ -22,6 +22,25 @@
 #define VEC(T) CAT(T, WIDTH)
 #endif
 
+// Defines `transpose_T`, which transposes WIDTH vectors in registers by log2(WIDTH) perfect shuffles. Halves of
+// vectors, because `shuffle2` is a call on some; a macro, because T is not known here.
+#define DEFINE_TRANSPOSE(T)                                                                                 \
+    static inline void CAT(transpose_, T)(VEC(T) *v) {                                                      \
+        VEC(T) t[WIDTH];                                                                                    \
+        _Pragma("unroll")                                                                                   \
+        for (int step = 1; step < WIDTH; step *= 2) {                                                       \
+            _Pragma("unroll")                                                                               \
+            for (int i = 0; i < WIDTH / 2; i++) {                                                           \
+                t[2 * i].even = v[i].lo;                                                                    \
+                t[2 * i].odd = v[i + WIDTH / 2].lo;                                                         \
+                t[2 * i + 1].even = v[i].hi;                                                                \
+                t[2 * i + 1].odd = v[i + WIDTH / 2].hi;                                                     \
+            }                                                                                               \
+            _Pragma("unroll")                                                                               \
+            for (int i = 0; i < WIDTH; i++) v[i] = t[i];                                                    \
+        }                                                                                                   \
+    }
+
 #ifdef cl_khr_fp64
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
 #endif

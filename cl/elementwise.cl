@@ -6,14 +6,16 @@
 //
 // Where an operand's neighbours lie along the rows and not along the columns, as in a transposed view, `tiles`
 // takes the place of `elementwise`: it goes through TILE rows before it goes on to the next columns, so that
-// what a cache line or a transaction brings is used while it is there.
+// what a cache line or a transaction brings is used while it is there. On a CPU such operands are read as vectors
+// along the rows, squares of which are transposed in registers.
 #include "expression.h"
 
 // Work-items of a work-group: 1 on a CPU (lanes are the vector's), up to 256 on a GPU.
 #ifndef LOCAL
 #define LOCAL 1
 #endif
-// Rows of a tile: the elements of a cache line or two.
+// Rows of a tile: on a GPU the elements of a cache line or two; on a CPU, where each column is another page of
+// memory, more of them.
 #ifndef TILE
 #define TILE 32
 #endif
@@ -58,6 +60,9 @@ void elementwise(__constant const long *layout, const long rows, const long per_
 #endif
 
 #if defined(WITH_TILES) && RANK > 1
+#ifdef LOAD_BLOCK
+BLOCK_TYPES
+#endif
 // Vectors side by side in a tile: on a GPU as many as give every work-item one.
 #define ACROSS (LOCAL > TILE ? LOCAL / TILE : 1)
 
@@ -81,6 +86,17 @@ void tiles(__constant const long *layout, const long rows, const long per_group,
         locate(outer * height + row, layout, at);
         const INDEX column = place * WIDTH;
         const int lanes = (int)(columns - column);
+#ifdef LOAD_BLOCK
+        for (; place < full && row + WIDTH <= bottom; row += WIDTH) {
+            LOAD_BLOCK
+            for (int u = 0; u < WIDTH; u++) {
+                LOAD_ROW
+                COMPUTE
+                STORE_FULL
+                for (int k = 0; k < OPERANDS; k++) at[k] += STRIDE(k, RANK - 2);
+            }
+        }
+#endif
         for (; row < bottom; row += (LOCAL + ACROSS - 1) / ACROSS) {
             if (WIDTH == 1 || place < full) {
                 LOAD_FULL

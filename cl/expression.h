@@ -10,6 +10,10 @@
 //   LOAD_TAIL         the same for the last `lanes` elements of a row; further lanes repeat the first
 //   COMPUTE           statements computing the outputs, each named `result0`, `result1`, ...
 //   STORE_FULL, STORE_TAIL   statements writing them
+// and for `tiles` on a CPU, where inputs' neighbours lie along the rows:
+//   BLOCK_TYPES       DEFINE_BLOCK for the element types of those inputs
+//   LOAD_BLOCK        statements reading WIDTH rows of such inputs at once, to be taken one by one
+//   LOAD_ROW          as LOAD_FULL, with those inputs' vectors from row `u` of what LOAD_BLOCK read
 // A value of a bool array is 0 or 1 in an unsigned char.
 #ifndef NEEDLE_EXPRESSION_H
 #define NEEDLE_EXPRESSION_H
@@ -90,6 +94,18 @@
 #define LOAD_CONTIGUOUS(T, source) (*(__global const CAT(T, _loose) *)(source))
 #define STORE_CONTIGUOUS(T, target, value) *(__global CAT(T, _loose) *)(target) = (value)
 
+// Reads WIDTH rows of as many columns, neighbours lying along the rows and columns `stride` apart.
+#define DEFINE_BLOCK(T)                                                                                     \
+    DEFINE_TRANSPOSE(T)                                                                                     \
+    static inline void CAT(read_block_, T)(__global const T *source, INDEX stride, VEC(T) *rows) {          \
+        VEC(T) block[WIDTH];                                                                                \
+        _Pragma("unroll")                                                                                   \
+        for (int i = 0; i < WIDTH; i++) block[i] = LOAD_CONTIGUOUS(T, source + i * stride);                 \
+        CAT(transpose_, T)(block);                                                                          \
+        _Pragma("unroll")                                                                                   \
+        for (int i = 0; i < WIDTH; i++) rows[i] = block[i];                                                 \
+    }
+
 // Integer arithmetic as Python and NumPy have it. Division by zero gives 0; it and the quotient that does
 // not fit (lowest / -1) would trap on a CPU. Powers go by repeated squaring and wrap around.
 #define DEFINE_INTEGER(T)                                                                                   \
@@ -144,6 +160,11 @@
 #define COMPUTE const VEC(float) result0 = v0;
 #define STORE_FULL STORE_CONTIGUOUS(float, out0 + at[0] + column, result0);
 #define STORE_TAIL scatter_float(out0 + at[0] + column, 1, lanes, result0);
+#if WIDTH > 1
+#define BLOCK_TYPES DEFINE_BLOCK(float)
+#define LOAD_BLOCK VEC(float) block0[WIDTH]; read_block_float(in1 + at[1] + column * COLUMN_STRIDE(1), COLUMN_STRIDE(1), block0);
+#define LOAD_ROW const VEC(float) v0 = block0[u];
+#endif
 #endif
 
 TYPES

@@ -34,26 +34,9 @@
 #define A_ROWS (8 * TILE_ROWS)
 #endif
 
-// Transposes WIDTH vectors in registers: log2(WIDTH) perfect shuffles.
-inline void transpose(vector_t *v)
-{
 #if WIDTH > 1
-    vector_t t[WIDTH];
-    #pragma unroll
-    for (int step = 1; step < WIDTH; step *= 2) {
-        #pragma unroll
-        for (int i = 0; i < WIDTH / 2; i++) {
-            t[2 * i].even = v[i].lo;
-            t[2 * i].odd = v[i + WIDTH / 2].lo;
-            t[2 * i + 1].even = v[i].hi;
-            t[2 * i + 1].odd = v[i + WIDTH / 2].hi;
-        }
-        #pragma unroll
-        for (int i = 0; i < WIDTH; i++)
-            v[i] = t[i];
-    }
+DEFINE_TRANSPOSE(T)
 #endif
-}
 
 // to[i * to_stride + j] = from[i + j * from_stride] for i, j < WIDTH.
 inline FULL_VECTORS
@@ -63,7 +46,9 @@ void transpose_square(__local T *to, const long to_stride, __global const T *fro
     #pragma unroll
     for (int j = 0; j < WIDTH; j++)
         v[j] = *(__global const loose_t *)(from + j * from_stride);
-    transpose(v);
+#if WIDTH > 1
+    CAT(transpose_, T)(v);
+#endif
     #pragma unroll
     for (int i = 0; i < WIDTH; i++)
         *(__local loose_t *)(to + i * to_stride) = v[i];

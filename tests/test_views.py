@@ -370,3 +370,21 @@ def test_what_is_computed_from_a_constant_keeps_its_values(device):
     assert view.tolist() == [7.0] * 3
     view[0] = 5
     assert x.tolist() == [[7.0] * 3, [5.0, 7.0, 7.0]]
+
+
+@pytest.mark.parametrize("dtype", [ndl.bool, ndl.int8, ndl.int32, ndl.float32, ndl.float64, ndl.float16])
+@pytest.mark.parametrize("shape", [(1, 140), (16, 16), (31, 260), (2, 33, 150)])
+def test_operands_that_lie_the_other_way_round(device: ndl.Device, shape: tuple[int, ...], dtype: ndl.DType) -> None:
+    """Transposed, mirrored, of every second row, beside one that is not and one of another width."""
+    if not device.supports(dtype):
+        pytest.skip(f"{device.name} has no {dtype}")
+    rng = np.random.default_rng(0)
+    order = (*range(len(shape) - 2), len(shape) - 1, len(shape) - 2)
+    x = rng.integers(0, 2, shape[:-2] + shape[:-3:-1]).astype(dtype.type)
+    straight = rng.integers(0, 2, shape).astype(dtype.type)
+    wider = rng.integers(-9, 9, (*shape[:-2], 2 * shape[-1], shape[-2])).astype(np.int16)
+    ours, theirs = ndl.permute_dims(ndl.asarray(x), order), x.transpose(order)
+    np.testing.assert_array_equal(ndl.asarray(ours, copy=True).numpy(), theirs)
+    np.testing.assert_array_equal((ours[..., ::-1] != ndl.asarray(straight)).numpy(), theirs[..., ::-1] != straight)
+    halved, expected = ndl.permute_dims(ndl.asarray(wider)[..., ::2, :], order), wider[..., ::2, :].transpose(order)
+    np.testing.assert_array_equal((ours.astype(ndl.int32) + halved).numpy(), theirs.astype(np.int32) + expected)

@@ -71,6 +71,31 @@ def loads(program: Program, output_count: int, columns: Sequence[str], full: boo
     return "\n".join(lines)
 
 
+def block_defines(
+    program: Program, output_count: int, columns: Sequence[str], turned: Sequence[bool]
+) -> dict[str, str | int]:
+    """What `tiles` needs to read those inputs in blocks that are `turned`, of all operands; nothing if none is."""
+    blocks, types = {}, []
+    for i, dtype in enumerate(program.inputs):
+        operand, name = output_count + i, cl_type(dtype)
+        if turned[operand]:
+            base, stride = f"in{operand} + at[{operand}]", f"COLUMN_STRIDE({operand})"
+            blocks[i] = (
+                f"VEC({name}) block{i}[WIDTH]; read_block_{name}({base} + column * {stride}, {stride}, block{i});"
+            )
+            types.append(f"DEFINE_BLOCK({name})")
+    if not blocks:
+        return {}
+    rows = loads(program, output_count, columns, full=True).splitlines()
+    for i in blocks:
+        rows[i] = f"const VEC({cl_type(program.inputs[i])}) v{i} = block{i}[u];"
+    return {
+        "BLOCK_TYPES": " ".join(dict.fromkeys(types)),
+        "LOAD_BLOCK": "\n".join(blocks.values()),
+        "LOAD_ROW": "\n".join(rows),
+    }
+
+
 def stores(program: Program, output_count: int, columns: Sequence[str], full: bool) -> str:
     """Statements that write one vector of each output, or the row's last `lanes` elements."""
     lines = []

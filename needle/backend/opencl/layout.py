@@ -41,6 +41,11 @@ class Layout:
         return self.rank > 1 and any(1 < abs(s[-1]) > abs(s[-2]) > 0 for s in self.strides)
 
     @cached_property
+    def turned(self) -> tuple[bool, ...]:
+        """Which operands are contiguous along the last axis but one and not along the last."""
+        return tuple(self.rank > 1 and s[-2] == 1 < abs(s[-1]) for s in self.strides)
+
+    @cached_property
     def reach(self) -> int:
         """The largest distance of an element from its operand's first, to choose an index type by."""
         far = [sum(abs(s) * (n - 1) for n, s in zip(self.shape, strides, strict=True)) for strides in self.strides]

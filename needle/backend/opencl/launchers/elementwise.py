@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from needle.backend.opencl.codegen import expression_defines
+from needle.backend.opencl.codegen import block_defines, expression_defines
 from needle.backend.opencl.launchers.folding import Geometry
 from needle.backend.opencl.layout import Layout, elementwise_layout
 from needle.backend.protocol import ArrayView, Expression
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 #: The smallest stretch worth a work-group of its own, in vectors.
 MIN_VECTORS = 256
 
-#: Rows of a tile: the elements of a cache line or two.
-TILE = 32
+#: Rows of a tile on a GPU, and on a CPU: see `cl/elementwise.cl`.
+TILE, CPU_TILE = 32, 128
 
 INT64 = np.int64
 
@@ -88,6 +88,7 @@ def elementwise_plan(device: OpenCLDevice, program: Program, output_count: int, 
             layout.columns,
             layout.rank,
             layout.transposed,
+            layout.turned,
             width,
             index_type(device, layout.reach),
         ),
@@ -96,28 +97,37 @@ def elementwise_plan(device: OpenCLDevice, program: Program, output_count: int, 
     rows, local = prod(layout.shape[:-1]), device.profile.local_size
     vectors = -(-layout.shape[-1] // width)
     if layout.transposed:
-        pieces, piece = _tiles(layout, vectors, local), TILE
+        piece = _tile(local)
+        pieces = _tiles(layout, vectors, local)
     else:
         pieces, piece = rows * vectors, 1
     groups = max(1, min(device.profile.groups, pieces * piece // (MIN_VECTORS * local)))
     return Plan(kernel, (groups,), (local,), (device.layout_buffer(layout), rows, -(-pieces // groups)))
 
 
+def _tile(local: int) -> int:
+    """Rows of a tile where a work-group has `local` work-items."""
+    return CPU_TILE if local == 1 else TILE
+
+
 def _tiles(layout: Layout, vectors: int, local: int) -> int:
     """The tiles of a transposed layout whose rows have so many vectors (see `cl/elementwise.cl`)."""
-    height, across = layout.shape[-2], max(1, local // TILE)
-    return prod(layout.shape[:-2]) * -(-height // TILE) * -(-vectors // across)
+    tile = _tile(local)
+    return prod(layout.shape[:-2]) * -(-layout.shape[-2] // tile) * -(-vectors // max(1, local // tile))
 
 
 def _build(device: OpenCLDevice, program: Program, output_count: int, layout: Layout, width: int) -> Any:
+    local = device.profile.local_size
     defines = {
         "WIDTH": width,
         "INDEX": index_type(device, layout.reach),
-        "LOCAL": device.profile.local_size,
+        "LOCAL": local,
         "TILED": int(layout.transposed),
-        "TILE": TILE,
+        "TILE": _tile(local),
         **expression_defines(program, output_count, layout.columns, layout.rank),
     }
+    if layout.transposed and local == 1 and width > 1:
+        defines |= block_defines(program, output_count, layout.columns, layout.turned)
     name = "tiles" if layout.transposed else "elementwise"
     return device.kernel(
         "elementwise.cl", name, defines, [None, INT64, INT64, *expression_types(program, output_count)]
