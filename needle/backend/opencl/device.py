@@ -97,7 +97,7 @@ class OpenCLDevice(Device):
         buffer = self.empty(array.size, array.dtype)
         # The copy is done before this returns: the caller may change its array at once.
         if self._host_memory is not None and array.nbytes >= transfer.LARGE:
-            source = transfer.host_buffer(self.context, array, write=False)
+            source = transfer.host_buffer(self.context, array)
             self._copy("upload", transfer.enqueue_copy, buffer, source, 0, array.nbytes)
         elif array.size:
             self._copy("upload", _enqueue_copy, buffer, array, 0, array.nbytes)
@@ -109,7 +109,7 @@ class OpenCLDevice(Device):
         size, offset = view.size * view.dtype.itemsize, view.offset * view.dtype.itemsize
         if self._host_memory is not None and size >= transfer.LARGE:
             result = self._host_memory.empty(view.shape, view.dtype, size)
-            target = transfer.host_buffer(self.context, result, write=True)
+            target = transfer.host_buffer(self.context, result)
             self._copy("download", transfer.enqueue_copy, target, view.buffer, offset, size)
             cl.enqueue_map_buffer(self.queue, target, cl.map_flags.READ, 0, size, np.uint8)[0].base.release(self.queue)
             self.queue.finish()

@@ -35,9 +35,10 @@ def shares_host_memory(device: cl.Device) -> bool:
     return bool(device.type & cl.device_type.CPU) and bool(device.host_unified_memory)
 
 
-def host_buffer(context: cl.Context, array: np.ndarray, write: bool) -> cl.Buffer:
+def host_buffer(context: cl.Context, array: np.ndarray) -> cl.Buffer:
     """The memory of a C-contiguous NumPy array as a buffer, for as long as the array lives."""
-    access = cl.mem_flags.WRITE_ONLY if write else cl.mem_flags.READ_ONLY
+    # Not READ_ONLY, even if it is but read: Intel's driver then copies arrays that are not aligned to its liking.
+    access = cl.mem_flags.READ_WRITE if array.flags.writeable else cl.mem_flags.READ_ONLY
     return cl.Buffer(context, access | cl.mem_flags.USE_HOST_PTR, hostbuf=array)
 
 
