@@ -89,9 +89,13 @@ _FREED = _Freed()
 
 
 class Value:
-    """A node of the graph. `args` holds what `op` was applied to, scalars and plain arrays included."""
+    """A node of the graph. `args` holds what `op` was applied to, scalars and plain arrays included.
 
-    __slots__ = ("__weakref__", "args", "cached_data", "grad", "op", "requires_grad")
+    `arrays` are the arrays that it computed with, at which `versions` (None for what is not a value's), and `version`
+    is that of the result: what is written to in place afterwards must not pass for what was read.
+    """
+
+    __slots__ = ("__weakref__", "args", "arrays", "cached_data", "grad", "op", "requires_grad", "version", "versions")
 
     #: The class of operations' results; `needle.tensor` sets it.
     result_class: ClassVar[type[Value]]
@@ -99,6 +103,9 @@ class Value:
     op: Op | None
     args: tuple[Any, ...]
     cached_data: Any
+    arrays: Sequence[Any]  # of a node that was recorded, as are the next two
+    versions: Sequence[int | None]
+    version: int
     requires_grad: bool
     grad: Any
 
@@ -142,7 +149,10 @@ def apply(op: Op, args: tuple[Any, ...]) -> Any:
     if not is_value:
         return data
     if requires_grad and _mode.grad_enabled and data.dtype.kind == "f":
-        return make_value(data, op, args, True)
+        value = make_value(data, op, args, True)
+        value.arrays, value.version = arrays, data.version
+        value.versions = [arg.cached_data.version if isinstance(arg, Value) else None for arg in args]
+        return value
     return make_value(data)
 
 
@@ -174,6 +184,55 @@ def topological_order(root: Value) -> list[Value]:
     return order
 
 
+class Overwritten:
+    """Stands for an array that was written to after an operation had read it: it has a layout, but no values."""
+
+    __slots__ = ("_array", "_op")
+
+    def __init__(self, array: Any, op: Op) -> None:
+        self._array = array
+        self._op = op
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("shape", "dtype", "device", "ndim", "size"):
+            return getattr(self._array, name)
+        return self.refuse()
+
+    def refuse(self, *_: Any) -> Any:
+        """Raise the error that says so."""
+        raise GraphError(
+            f"the gradient of {self._op!r} needs an array of shape {self._array.shape} that has been written to in "
+            "place since; write into a copy, or after backward()"
+        )
+
+
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor"):
+    setattr(Overwritten, f"__{_name}__", Overwritten.refuse)
+    setattr(Overwritten, f"__r{_name}__", Overwritten.refuse)
+for _name in ("eq", "ne", "lt", "le", "gt", "ge", "neg", "pos", "abs", "invert", "getitem"):
+    setattr(Overwritten, f"__{_name}__", Overwritten.refuse)
+
+
+def _as_computed(node: Value) -> tuple[Any, Sequence[Any]]:
+    """The result of `node` and what it was computed from, as arrays; those overwritten since refuse to be read."""
+    assert node.op is not None
+    output = node.cached_data
+    if output.version != node.version:
+        output = Overwritten(output, node.op)
+    args = [
+        array if version is None or version == array.version else Overwritten(array, node.op)
+        for array, version in zip(node.arrays, node.versions, strict=True)
+    ]
+    return output, args
+
+
+def _check_unchanged(node: Value) -> None:
+    """Raise GraphError if values that `node` was computed from have been overwritten or replaced since."""
+    for arg, array, version in zip(node.args, node.arrays, node.versions, strict=True):
+        if isinstance(arg, Value) and (arg.cached_data is not array or array.version != version):
+            Overwritten(array, node.op).refuse()  # type: ignore[arg-type]  # a node that was recorded has an op
+
+
 def _fit(grad: Any, value: Value) -> Any:
     """`grad` summed back over broadcast axes and cast to the dtype of `value`."""
     data = value.cached_data
@@ -186,7 +245,10 @@ def _input_gradients(node: Value, grad: Any, create_graph: bool) -> Iterator[tup
     """Each input of `node` that requires a gradient, with its gradient (an array, or a value)."""
     op = node.op
     assert op is not None
-    if type(op).gradient is not Op.gradient:  # a user's operation speaks in tensors
+    in_tensors = type(op).gradient is not Op.gradient  # a user's operation
+    if in_tensors or create_graph:
+        _check_unchanged(node)
+    if in_tensors:
         out_grad = grad if create_graph else make_value(grad)
         results = op.gradient(out_grad, node)
         results = results if isinstance(results, (tuple, list)) else (results,)
@@ -196,11 +258,7 @@ def _input_gradients(node: Value, grad: Any, create_graph: bool) -> Iterator[tup
             if arg.requires_grad and result is not None:
                 yield arg, result if create_graph else result.cached_data
         return
-    output: Any = node
-    args: Sequence[Any] = node.args
-    if not create_graph:
-        output = node.cached_data
-        args = [arg.cached_data if isinstance(arg, Value) else arg for arg in args]
+    output, args = (node, node.args) if create_graph else _as_computed(node)
     for i, arg in enumerate(node.args):
         if isinstance(arg, Value) and arg.requires_grad:
             result = op.vjp(i, grad, output, *args)
@@ -232,7 +290,7 @@ def propagate(
                 known = grads.get(id(arg))
                 grads[id(arg)] = fitted if known is None else known + fitted
             if not retain_graph:
-                node.op, node.args = _FREED, ()
+                node.op, node.args, node.arrays = _FREED, (), ()
 
 
 def backward(root: Value, seed: Any, create_graph: bool = False, retain_graph: bool | None = None) -> None:

@@ -287,7 +287,7 @@ def assign(targets: Sequence[NDArray], values: Sequence[NDArray]) -> None:
             realize(target.storage.readers.take())
         targets[0].device.evaluate(expression, targets)
         for value, target, own_readers in zip(values, targets, value_readers, strict=True):
-            target.storage.host_bounds = None
+            target.storage.note_write()
             if own_readers is not None:
                 own_readers.move_to(target.storage.readers)
                 _adopt(value, target)
@@ -334,7 +334,7 @@ def _update_together(compute: Callable[..., list[NDArray]], batch: list[tuple[ND
             for target in arrays[:count]:
                 storage: Storage = target._storage  # type: ignore[assignment]  # plain arrays have one
                 waiting += storage.readers.take()
-                storage.host_bounds = None
+                storage.note_write()
         realize(waiting)
         first[0].device.evaluate_alike(expression.program, expression.scalars, batch, reads)
 

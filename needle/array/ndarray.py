@@ -25,13 +25,20 @@ if TYPE_CHECKING:
 class Storage:
     """A buffer shared by views, and the pending arrays that still have to read it."""
 
-    __slots__ = ("buffer", "host_bounds", "readers")
+    __slots__ = ("buffer", "host_bounds", "readers", "version")
 
     def __init__(self, buffer: Buffer, host_bounds: tuple[int, int] | None = None) -> None:
         self.buffer = buffer
         self.readers = Readers()
         #: Smallest and largest element, while it is known that integers from the host have not been overwritten.
         self.host_bounds = host_bounds
+        #: How often elements have been overwritten.
+        self.version = 0
+
+    def note_write(self) -> None:
+        """Elements have been overwritten."""
+        self.host_bounds = None
+        self.version += 1
 
 
 class NDArray(Operators):
@@ -160,6 +167,11 @@ class NDArray(Operators):
     def offset(self) -> int:
         """Position of the first element in the buffer, in elements."""
         return self._offset
+
+    @property
+    def version(self) -> int:
+        """A number that changes when elements of the memory are overwritten; views have that of the whole."""
+        return 0 if self._storage is None else self._storage.version
 
     @property
     def host_bounds(self) -> tuple[int, int] | None:

@@ -22,7 +22,7 @@ import numpy as np
 from needle.array import NDArray, evaluation
 from needle.array.expression import SCALARS as SCALARS
 from needle.array.operators import TABLE
-from needle.autograd import Op, Value, apply
+from needle.autograd import Op, Overwritten, Value, apply
 from needle.backend.records import Elementwise, Reference, Typing
 from needle.dtypes import DType
 
@@ -94,6 +94,8 @@ def as_operands(name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
             converted.append(arg.item())
         elif isinstance(arg, (Value, NDArray, *SCALARS)) and device is not None:
             converted.append(arg)
+        elif isinstance(arg, Overwritten):
+            arg.refuse()
         else:
             raise TypeError(f"{name}: operand {arg!r} of type {type(arg).__name__} is not a tensor or a number")
     return tuple(converted)
