@@ -78,6 +78,8 @@ def compare(options: argparse.Namespace, device: ndl.Device, console: Console) -
     """The comparison. Returns 1 if a result of needle's is wrong, never for a time."""
     if options.write_docs and (options.quick or options.only):
         sys.exit("benchmarks: --write-docs documents a whole run, without --quick and --only")
+    if options.write_docs and not document.has(f"results {device.name}"):
+        sys.exit(f"benchmarks: {document.PAGE} has no section 'results {device.name}' to write to")
     selected = comparison.select(options.only)
     if options.list:
         print("\n".join(comparison.names(selected)))

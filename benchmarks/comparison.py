@@ -107,7 +107,14 @@ def _run(
         facts,
         libraries,
         [name for name in runners if name != "needle"],
-        {"rounds": rounds, "quick": quick, "seed": seed, "bandwidth": measured.bandwidth, "peak": measured.peak},
+        {
+            "device": device.name,
+            "rounds": rounds,
+            "quick": quick,
+            "seed": seed,
+            "bandwidth": measured.bandwidth,
+            "peak": measured.peak,
+        },
         measured,
         [f for f in cases.FAMILIES if any(r.family == f.name for r in results)],
         results,
@@ -153,9 +160,11 @@ def report_run(outcome: Outcome, console: Console, folder: Path) -> None:
 
 
 def write_docs(outcome: Outcome) -> None:
-    """Put the machine, the chart and the table into docs/benchmarks.md."""
-    chart.draw(document.DOCS / "benchmarks.png", outcome.families, outcome.results, outcome.peers, _caption(outcome))
+    """Put the machine, the chart and the table into docs/benchmarks.md, in the section of the device."""
+    device = str(outcome.settings["device"])
+    picture = f"benchmarks-{device.replace(':', '-')}.png"
+    chart.draw(document.DOCS / picture, outcome.families, outcome.results, outcome.peers, _caption(outcome))
     table = report.markdown(outcome.families, outcome.results, outcome.peers)
     notes = "\n".join(f"- {line}" for line in _notes(outcome))
     facts = document.facts(outcome.facts | outcome.libraries)
-    document.write("results", f"{facts}\n![each case's ratios](benchmarks.png)\n\n{table}\n{notes}\n")
+    document.write(f"results {device}", f"{facts}\n![each case's ratios]({picture})\n\n{table}\n{notes}\n")

@@ -19,6 +19,11 @@ def replaced(page: str, section: str, text: str) -> str:
     return f"{before}{begin}{text.rstrip()}\n{end}{after}"
 
 
+def has(section: str) -> bool:
+    """Whether docs/benchmarks.md has such a section."""
+    return f"<!-- begin {section} -->\n" in PAGE.read_text()
+
+
 def write(section: str, text: str) -> None:
     """Put a text into a section of docs/benchmarks.md."""
     PAGE.write_text(replaced(PAGE.read_text(), section, text))
