@@ -49,6 +49,7 @@ class LimitedDevice(OpenCLDevice):
         self.real = real.cl_device
         self.limits = Reported(self.real, limits)
         self.profile = profile_for(self.limits)  # type: ignore[arg-type]
+        self._memory.largest = self.limits.max_mem_alloc_size
 
     def kernel(self, file: str, name: str, defines: Mapping[str, str | int], arguments: Sequence[Any]) -> cl.Kernel:
         text = " ".join(str(value) for value in defines.values()).split()
@@ -58,6 +59,11 @@ class LimitedDevice(OpenCLDevice):
 
     def launch(self, kernel: cl.Kernel, groups: Sequence[int], local: Sequence[int], *arguments: Any) -> None:
         assert prod(local) <= self.limits.max_work_group_size, f"{kernel.function_name}: work-groups of {local}"
+        # A kernel whose registers allow fewer work-items than the device does is compiled to fit, if it says how many.
+        stated = kernel.get_work_group_info(cl.kernel_work_group_info.COMPILE_WORK_GROUP_SIZE, self.real)
+        assert list(stated) == [*local, 1, 1][:3], (
+            f"{kernel.function_name}: work-groups of {local}, compiled for {stated}"
+        )
         used = kernel.get_work_group_info(cl.kernel_work_group_info.LOCAL_MEM_SIZE, self.real)
         assert used <= self.limits.local_mem_size, f"{kernel.function_name}: {used} bytes of local memory"
         super().launch(kernel, groups, local, *arguments)
@@ -92,8 +98,28 @@ def test_a_missing_dtype_is_named(limited: LimitedDevice) -> None:
             ndl.zeros(3, dtype=dtype, device=limited)
 
 
+def test_a_tensor_larger_than_the_largest_allocation_is_refused_by_name(limited: LimitedDevice) -> None:
+    before = limited._memory.largest
+    limited._memory.largest = 1 << 20
+    try:
+        x = ndl.ones(1 << 18, device=limited)
+        with pytest.raises(
+            ndl.OutOfMemoryError, match=r"limited cannot provide 1048580 bytes: .* at most 1048576 at once"
+        ):
+            ndl.ones((1 << 18) + 1, device=limited).realize()
+        wide = x.broadcast_to((4, 1 << 18)) * 2
+        with pytest.raises(ndl.OutOfMemoryError, match="4194304 bytes"):
+            wide.realize()
+        assert wide.sum().item() == 1 << 21  # what fits is computed, also from what did not
+    finally:
+        limited._memory.largest = before
+
+
 def test_the_wrapper_refuses(limited: LimitedDevice) -> None:
-    source = "__kernel void f(__global int *x) { __local int t[70000]; t[get_local_id(0)] = 1; x[0] = t[0]; }"
+    source = (
+        "__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void f(__global int *x) "
+        "{ __local int t[70000]; t[get_local_id(0)] = 1; x[0] = t[0]; }"
+    )
     kernel = cl.Program(limited.context, source).build().f
     with pytest.raises(AssertionError, match="bytes of local memory"):
         limited.launch(kernel, (1,), (1,), limited.empty(1, ndl.int32))

@@ -49,6 +49,8 @@ class Memory:
         self._pool = cl_tools.MemoryPool(cl_tools.ImmediateAllocator(queue))
         self._limit = limit
         self._peak = 0
+        #: The most bytes of one buffer.
+        self.largest: int = queue.device.max_mem_alloc_size
 
     def info(self) -> MemoryInfo:
         """The state of the pool."""
@@ -75,9 +77,11 @@ class Memory:
 
     def allocate(self, nbytes: int) -> cl.MemoryObject:
         """A buffer of `nbytes`. Raises OutOfMemoryError if there is none after all that is unused was freed."""
+        if nbytes > self.largest:
+            raise self.refusal(f"{nbytes} bytes")
         try:
             buffer = self._pool.allocate(nbytes) if self._limit is None else self._attempt(nbytes)
-        except (cl.Error, TypeError):  # what it means is found out below
+        except cl.Error:  # what it means is found out below
             buffer = None
         if buffer is None:
             buffer = self._allocate_under_pressure(nbytes)
@@ -105,12 +109,8 @@ class Memory:
             buffer = self._pool.allocate(nbytes)
         except cl.MemoryError:
             return None
-        except cl.LogicError as error:  # more than the largest single buffer
+        except cl.LogicError as error:  # what the pool made of it is more than the largest single buffer
             if error.code != cl.status_code.INVALID_BUFFER_SIZE:
-                raise
-            return None
-        except TypeError:  # more than 64 bits can say
-            if nbytes < 1 << 63:
                 raise
             return None
         if self._limit is not None and self._pool.managed_bytes > self._limit:
@@ -123,10 +123,8 @@ class Memory:
     def refusal(self, what: str) -> OutOfMemoryError:
         """The error that says what could not be had, and how things stand."""
         info = self.info()
-        largest = self._queue.device.max_mem_alloc_size
-        if info.limit is None:
-            bound = f"the device has {self._queue.device.global_mem_size} bytes and gives at most {largest} at once"
-        else:
+        bound = f"the device has {self._queue.device.global_mem_size} bytes and gives at most {self.largest} at once"
+        if info.limit is not None and info.limit < self.largest:
             bound = f"the limit is {info.limit} bytes (set by {ENVIRONMENT_VARIABLE} or limit_memory)"
         return OutOfMemoryError(
             f"{self._device_name} cannot provide {what}: {info.in_use} bytes are in use, "
