@@ -58,7 +58,7 @@ def settings_for(device: OpenCLDevice) -> list[Setting]:
             Setting("matmul_rows", (4, 6, 8, 12, 14), frozenset({"matmul"})),
             Setting("fold_columns", (16, 32, 64, 128), frozenset({"reduce"})),
             Setting("fold_unroll", (1, 2, 4, 8), frozenset({"reduce"})),
-            Setting("groups", tuple(n * units for n in (4, 8, 16, 32, 64)), spread),
+            Setting("groups", tuple(n * units for n in (16, 32, 64, 128, 256)), spread),
             # Never longer: compilers have crashed on vectors that the processor does not have.
             Setting("vector_bytes", (max(16, profile.vector_bytes // 2), profile.vector_bytes), frozenset(FAMILIES)),
         ]

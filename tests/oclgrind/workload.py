@@ -15,7 +15,7 @@ from needle.backend.opencl.device import OpenCLDevice
 
 GPU = {"vector_bytes": 4, "local_size": 8, "matmul_rows": 0, "matmul_group": 2, "matmul_micro": 2, "fold_columns": 1}
 CPU = {
-    "vector_bytes": 16, "local_size": 1, "wide_index": True, "fold_columns": 2, "matmul_rows": 6, "matmul_cores": 2,
+    "vector_bytes": 16, "local_size": 1, "wide_index": True, "fold_columns": 2, "matmul_rows": 6, "cores": 2,
     "matmul_depth": 16, "matmul_block_bytes": 4096,
 }  # fmt: skip
 

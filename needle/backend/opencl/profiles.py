@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 import pyopencl as cl
 
 #: To be raised when kernels change so much that saved profiles no longer serve.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Profile:
     local_size: int  # work-items of a group in elementwise and reduction kernels
     groups: int  # most groups a launch is split into; each walks its own stretch
     wide_index: bool  # whether 64-bit indices cost nothing here
+    cores: int = 1  # compute units of a CPU, among which work is cut where each part costs something
     held_launches: int = 0  # launches of one group that may wait to be enqueued with others
     fold_columns: int = 1  # vectors that a work-item folds side by side when it reduces across rows
     fold_unroll: int = 4  # vectors, or rows, that a work-item folds at once if their expression is short
     matmul_rows: int = 0  # rows of matmul's register tile in vectors (CPUs); 0: tiles in local memory (GPUs)
-    matmul_cores: int = 1  # compute units that share the blocks of a product
     matmul_depth: int = 256  # most of the summed dimension that a CPU packs at once
     matmul_block_bytes: int = 1 << 18  # local memory for the block of B that a CPU packs; A gets half as much
     matmul_group: int = 16  # work-items along each side of a local-memory tile
@@ -98,7 +98,6 @@ def _matmul_on_cpu(device: cl.Device) -> dict[str, int]:
     has_32_registers = cpu_vector_bytes(device) == 64 or any(n in device.name.lower() for n in ("arm", "aarch64"))
     return {
         "matmul_rows": 14 if has_32_registers else 6,
-        "matmul_cores": device.max_compute_units,
         "matmul_depth": 256 if local_bytes >= 3 << 16 else 64,
         "matmul_block_bytes": min(1 << 18, 1 << ((local_bytes // 2).bit_length() - 1)),
     }
@@ -112,7 +111,7 @@ def profile_for(device: cl.Device) -> Profile:
         # core even out what other processes take.
         return Profile(
             vector_bytes=cpu_vector_bytes(device), local_size=1, groups=128 * units, wide_index=True,
-            fold_columns=128, held_launches=16, **_matmul_on_cpu(device),
+            cores=units, fold_columns=128, held_launches=16, **_matmul_on_cpu(device),
         )  # fmt: skip
     # A GPU, or a CPU whose driver makes its vectors of neighbouring work-items (Mesa's llvmpipe).
     local = 1 << (min(256, device.max_work_group_size).bit_length() - 1)

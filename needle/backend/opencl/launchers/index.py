@@ -26,6 +26,7 @@ _NAN_BITS = {2: 0x7E00, 4: 0x7FC00000, 8: 0x7FF8000000000000}
 
 _CPU_CHUNK = 4096  # elements of a run that gather copies as one unit on a CPU
 _GRAIN = 1 << 14  # elements that are worth a work-group of their own on a CPU
+_PARTS_PER_CORE = 16  # of a sum at indices on a CPU: few, because each goes through all indices
 _GPU_ITEMS = 1 << 16  # work-items that keep a GPU busy
 
 Strides = tuple[int, ...]
@@ -154,9 +155,9 @@ def _partition(
     if local > 1:
         row_parts = max(1, min(size, 64, _GPU_ITEMS // (outer * inner)))
         return "scatter", row_parts, inner, min(groups, -(-outer * row_parts * inner // local))
-    cores = -(-groups // 16)
+    cores = device.profile.cores
     work = outer * inner * (count + size)
-    wanted = -(-min(groups, max(1, work // _GRAIN)) // outer)
+    wanted = -(-min(_PARTS_PER_CORE * cores, max(1, work // _GRAIN)) // outer)
     if by_column:
         column_parts = min(wanted, -(-inner // 16))
         row_parts = min(-(-wanted // column_parts), size, cores)

@@ -131,7 +131,7 @@ def _launch(problem: _Problem, dtype: DType, profile: Profile) -> _Launch:
     if _on_cpu(dtype, profile):
         kernel, local = "matvec_blocks" if is_vector else "matmul_blocks", 1
         tail = _vector_blocks(problem, profile) if is_vector else _blocks(problem, dtype, profile)
-        groups = min(problem.batches * math.prod(tail), _GROUPS_PER_CORE * profile.matmul_cores)
+        groups = min(problem.batches * math.prod(tail), _GROUPS_PER_CORE * profile.cores)
     else:
         kernel, local = "matvec_tiles" if is_vector else "matmul_tiles", profile.matmul_group**2
         height, width = _tile(problem, profile)
@@ -183,7 +183,7 @@ def _tile(problem: _Problem, profile: Profile) -> tuple[int, int]:
 
 def _vector_blocks(problem: _Problem, profile: Profile) -> tuple[int]:
     """How many blocks the rows of a matrix-vector product are split into: none costs less than a launch."""
-    rows, cores = problem.rows, profile.matmul_cores
+    rows, cores = problem.rows, profile.cores
     if problem.a_depth == 1:
         wanted = min(_GROUPS_PER_CORE * cores, rows // 8)
     else:  # long stretches of contiguous rows are read fastest
@@ -198,7 +198,7 @@ def _blocks(problem: _Problem, dtype: DType, profile: Profile) -> tuple[int, int
     Every block of rows packs all its columns' part of B anew, every block of columns A; too few blocks leave
     cores idle at the end.
     """
-    cores, block_size = profile.matmul_cores, profile.matmul_block_bytes // dtype.itemsize
+    cores, block_size = profile.cores, profile.matmul_block_bytes // dtype.itemsize
     columns_in_cache = max(32, block_size // max(1, min(profile.matmul_depth, problem.depth)))
     fewest = _ceil(problem.columns, columns_in_cache)
     product = problem.rows * problem.columns / (2 * profile.width(dtype.itemsize))  # cycles for a unit of depth
