@@ -11,7 +11,7 @@ from benchmarks.case import Arrays, Case, Drawn, Family
 from benchmarks.peers.library import Library
 from benchmarks.results import Result
 from benchmarks.runner import LocalRunner, error, reference
-from benchmarks.timing import interleave
+from benchmarks.timing import QUICK_SAMPLE_SECONDS, SAMPLE_SECONDS, interleave
 from benchmarks.worker import RemoteRunner, TimedOutError
 
 Runner = LocalRunner | RemoteRunner
@@ -53,7 +53,9 @@ class Comparison:
                 outputs = outputs or found
         _note_work(result, case, drawn, outputs)
         guarded = {name: _Guarded(runner, result) for name, runner in ready.items()}
-        result.seconds = {n: t for n, t in interleave(guarded, self.rounds).items() if n not in result.problems}
+        span = QUICK_SAMPLE_SECONDS if self.quick else SAMPLE_SECONDS
+        times = interleave(guarded, self.rounds, sample_seconds=span)
+        result.seconds = {name: found for name, found in times.items() if name not in result.problems}
         for runner in ready.values():
             runner.release()
         return result
