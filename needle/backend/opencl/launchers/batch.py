@@ -7,7 +7,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from needle.backend.opencl.codegen import batch_defines
-from needle.backend.opencl.launchers.elementwise import INT64, MIN_VECTORS, index_type, scalar_types, width_for
+from needle.backend.opencl.launchers.elementwise import INT64, index_type, scalar_types, width_for
+from needle.backend.opencl.launchers.folding import MIN_VECTORS
 from needle.backend.protocol import ArrayView
 from needle.backend.records import Program
 from needle.dtypes import Scalar

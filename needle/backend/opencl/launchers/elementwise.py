@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from needle.backend.opencl.codegen import block_defines, expression_defines
-from needle.backend.opencl.launchers.folding import Geometry
+from needle.backend.opencl.launchers.folding import MIN_VECTORS, Geometry, worth
 from needle.backend.opencl.layout import Layout, elementwise_layout
 from needle.backend.protocol import ArrayView, Expression
 from needle.backend.records import Program
@@ -19,9 +19,6 @@ from needle.strides import broadcast_strides
 
 if TYPE_CHECKING:
     from needle.backend.opencl.device import OpenCLDevice
-
-#: The smallest stretch worth a work-group of its own, in vectors.
-MIN_VECTORS = 256
 
 #: Rows of a tile on a GPU, and on a CPU: see `cl/elementwise.cl`.
 TILE, CPU_TILE = 32, 128
@@ -101,7 +98,8 @@ def elementwise_plan(device: OpenCLDevice, program: Program, output_count: int, 
         pieces = _tiles(layout, vectors, local)
     else:
         pieces, piece = rows * vectors, 1
-    groups = max(1, min(device.profile.groups, pieces * piece // (MIN_VECTORS * local)))
+    share = worth(pieces * piece) if local == 1 else pieces * piece // (MIN_VECTORS * local)
+    groups = max(1, min(device.profile.groups, share))
     return Plan(kernel, (groups,), (local,), (device.layout_buffer(layout), rows, -(-pieces // groups)))
 
 

@@ -19,8 +19,11 @@ Geometry = tuple[Shape, Strides]
 if TYPE_CHECKING:
     from needle.backend.opencl.device import OpenCLDevice
 
-#: The shortest stretch of a fold worth a segment of its own, in vectors.
+#: The shortest stretch worth a work-group of its own, in vectors.
 MIN_VECTORS = 256
+
+#: Vectors below which one work-group does it all on a CPU: to wake the other cores takes as long.
+ALONE = 4096
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ def segments_for(device: OpenCLDevice, fold: FoldLayout, width: int) -> int:
     """Into how many parts to cut each fold so that every core is busy, each part long enough to pay."""
     profile = device.profile
     vectors = -(-fold.layout.shape[-1] // width)
+    if profile.local_size == 1 and fold.outputs * fold.fold_rows * vectors < ALONE:
+        return 1
     if fold.across:
         tasks = fold.outputs * -(-vectors // (profile.fold_columns * profile.local_size))
         length = fold.fold_rows * min(vectors, profile.fold_columns)
@@ -85,8 +90,13 @@ def segments_for(device: OpenCLDevice, fold: FoldLayout, width: int) -> int:
 def groups_for(device: OpenCLDevice, tasks: int, vectors: int) -> int:
     """How many work-groups share `tasks`, which read so many vectors in all: on a CPU none for a trifle."""
     profile = device.profile
-    worthwhile = max(1, vectors // MIN_VECTORS) if profile.local_size == 1 else tasks
+    worthwhile = worth(vectors) if profile.local_size == 1 else tasks
     return max(1, min(tasks, profile.groups, worthwhile))
+
+
+def worth(vectors: int) -> int:
+    """The most work-groups that so many vectors are worth on a CPU."""
+    return vectors // MIN_VECTORS if vectors >= ALONE else 1
 
 
 def with_type(expression: str, name: str) -> str:
