@@ -213,24 +213,34 @@ for _name in ("eq", "ne", "lt", "le", "gt", "ge", "neg", "pos", "abs", "invert",
     setattr(Overwritten, f"__{_name}__", Overwritten.refuse)
 
 
-def _as_computed(node: Value) -> tuple[Any, Sequence[Any]]:
-    """The result of `node` and what it was computed from, as arrays; those overwritten since refuse to be read."""
-    assert node.op is not None
-    output = node.cached_data
-    if output.version != node.version:
-        output = Overwritten(output, node.op)
-    args = [
-        array if version is None or version == array.version else Overwritten(array, node.op)
-        for array, version in zip(node.arrays, node.versions, strict=True)
+def _changed(node: Value) -> list[bool]:
+    """Of each argument of `node`, whether its values have been overwritten or replaced since they were read."""
+    return [
+        version is not None and (arg.cached_data is not array or array.version != version)
+        for arg, array, version in zip(node.args, node.arrays, node.versions, strict=True)
     ]
+
+
+def _as_computed(node: Value, create_graph: bool) -> tuple[Any, Sequence[Any]]:
+    """The result of `node` and what it was computed from, where overwritten ones refuse to be read.
+
+    Values if the gradient is to have a graph, else the arrays that were read, whatever their values hold by now.
+    """
+    op = node.op
+    assert op is not None
+    output = node if create_graph else node.cached_data
+    if node.cached_data.version != node.version:
+        output = Overwritten(node.cached_data, op)
+    if create_graph:
+        args, stale = node.args, _changed(node)
+    else:
+        args = node.arrays  # type: ignore[assignment]
+        stale = [v is not None and v != array.version for array, v in zip(node.arrays, node.versions, strict=True)]
+    if any(stale):
+        args = tuple(
+            Overwritten(array, op) if s else arg for s, array, arg in zip(stale, node.arrays, args, strict=True)
+        )
     return output, args
-
-
-def _check_unchanged(node: Value) -> None:
-    """Raise GraphError if values that `node` was computed from have been overwritten or replaced since."""
-    for arg, array, version in zip(node.args, node.arrays, node.versions, strict=True):
-        if isinstance(arg, Value) and (arg.cached_data is not array or array.version != version):
-            Overwritten(array, node.op).refuse()  # type: ignore[arg-type]  # a node that was recorded has an op
 
 
 def _fit(grad: Any, value: Value) -> Any:
@@ -245,10 +255,10 @@ def _input_gradients(node: Value, grad: Any, create_graph: bool) -> Iterator[tup
     """Each input of `node` that requires a gradient, with its gradient (an array, or a value)."""
     op = node.op
     assert op is not None
-    in_tensors = type(op).gradient is not Op.gradient  # a user's operation
-    if in_tensors or create_graph:
-        _check_unchanged(node)
-    if in_tensors:
+    if type(op).gradient is not Op.gradient:  # a user's operation speaks in tensors
+        for array, changed in zip(node.arrays, _changed(node), strict=True):
+            if changed:
+                Overwritten(array, op).refuse()
         out_grad = grad if create_graph else make_value(grad)
         results = op.gradient(out_grad, node)
         results = results if isinstance(results, (tuple, list)) else (results,)
@@ -258,7 +268,7 @@ def _input_gradients(node: Value, grad: Any, create_graph: bool) -> Iterator[tup
             if arg.requires_grad and result is not None:
                 yield arg, result if create_graph else result.cached_data
         return
-    output, args = (node, node.args) if create_graph else _as_computed(node)
+    output, args = _as_computed(node, create_graph)
     for i, arg in enumerate(node.args):
         if isinstance(arg, Value) and arg.requires_grad:
             result = op.vjp(i, grad, output, *args)

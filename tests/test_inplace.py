@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import needle as ndl
-from needle import optim
+from needle import nn, optim
 from needle.errors import GraphError
 
 REFUSED = "written to in place since"
@@ -118,6 +118,27 @@ def test_a_graph_of_the_gradient_reads_the_values_themselves(device: ndl.Device,
         x.data = ndl.zeros((3, 4))
     with pytest.raises(GraphError, match=REFUSED):
         y.backward(create_graph=True)
+
+
+def test_a_graph_of_a_gradient_that_reads_no_values(device: ndl.Device) -> None:
+    w, x = leaves()
+    y = (w + x).sum()
+    x[...] = 0
+    y.backward(create_graph=True)
+    np.testing.assert_array_equal(w.grad.numpy(), np.ones((3, 4), np.float32))
+
+
+def test_a_loss_keeps_what_it_needs_of_the_logits(device: ndl.Device) -> None:
+    w, _ = leaves()
+    labels = ndl.asarray(np.array([0, 3, 1]))
+    nn.functional.cross_entropy(w, labels).backward()
+    expected = w.grad.numpy()
+    w.grad = None
+    late = nn.functional.cross_entropy(w, labels)
+    late.realize()
+    w.data[...] = 0
+    late.backward()
+    np.testing.assert_allclose(w.grad.numpy(), expected, rtol=1e-6)
 
 
 class Doubled(ndl.Op):

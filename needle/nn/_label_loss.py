@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from needle import ops
-from needle.array import NDArray
 from needle.array.template import Template, constant_value
-from needle.autograd import Op
+from needle.autograd import Op, Value
 from needle.ops.reductions import SUM
 from needle.ops.softmax import LogSoftmax
 
@@ -31,7 +30,7 @@ class LabelCrossEntropy(Op):
 
     def vjp(self, index: int, grad: Any, output: Any, logits: Any, labels: Any, classes: Any) -> Any:
         # What the forward pass kept has no history: a gradient that is to be differentiated computes it again.
-        logs = self.log_probabilities if isinstance(logits, NDArray) else LogSoftmax(self.axis)(logits)
+        logs = LogSoftmax(self.axis)(logits) if isinstance(logits, Value) else self.log_probabilities
         seed = constant_value(grad)
         if seed is None:
             return _gradient(logs, labels, classes, grad * self.scale)
