@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from needle.backend.opencl.codegen import batch_defines
 from needle.backend.opencl.launchers.elementwise import INT64, index_type, scalar_types, width_for
-from needle.backend.opencl.launchers.folding import MIN_VECTORS
+from needle.backend.opencl.launchers.folding import worth
 from needle.backend.protocol import ArrayView
 from needle.backend.records import Program
 from needle.dtypes import Scalar
@@ -52,7 +52,7 @@ def _launch(
     kernel = device.expression_kernel(
         ("batch", program, reads, slots, width, index), lambda: _build(device, program, reads, slots, width, index)
     )
-    groups = max(1, min(profile.groups, vectors // (MIN_VECTORS * profile.local_size)))
+    groups = min(profile.groups, worth(profile, vectors))
     arguments: list[Any] = [-(-vectors // groups)]
     for arrays, size in zip(sets, sizes, strict=True):
         arguments += (size, *[array.buffer for array in arrays])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from needle.backend.opencl.codegen import block_defines, expression_defines
-from needle.backend.opencl.launchers.folding import MIN_VECTORS, Geometry, worth
+from needle.backend.opencl.launchers.folding import Geometry, worth
 from needle.backend.opencl.layout import Layout, elementwise_layout
 from needle.backend.protocol import ArrayView, Expression
 from needle.backend.records import Program
@@ -98,8 +98,7 @@ def elementwise_plan(device: OpenCLDevice, program: Program, output_count: int, 
         pieces = _tiles(layout, vectors, local)
     else:
         pieces, piece = rows * vectors, 1
-    share = worth(pieces * piece) if local == 1 else pieces * piece // (MIN_VECTORS * local)
-    groups = max(1, min(device.profile.groups, share))
+    groups = min(device.profile.groups, worth(device.profile, pieces * piece))
     return Plan(kernel, (groups,), (local,), (device.layout_buffer(layout), rows, -(-pieces // groups)))
 
 

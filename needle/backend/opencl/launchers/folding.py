@@ -18,6 +18,7 @@ Geometry = tuple[Shape, Strides]
 
 if TYPE_CHECKING:
     from needle.backend.opencl.device import OpenCLDevice
+    from needle.backend.opencl.profiles import Profile
 
 #: The shortest stretch worth a work-group of its own, in vectors.
 MIN_VECTORS = 256
@@ -90,13 +91,15 @@ def segments_for(device: OpenCLDevice, fold: FoldLayout, width: int) -> int:
 def groups_for(device: OpenCLDevice, tasks: int, vectors: int) -> int:
     """How many work-groups share `tasks`, which read so many vectors in all: on a CPU none for a trifle."""
     profile = device.profile
-    worthwhile = worth(vectors) if profile.local_size == 1 else tasks
+    worthwhile = worth(profile, vectors) if profile.local_size == 1 else tasks
     return max(1, min(tasks, profile.groups, worthwhile))
 
 
-def worth(vectors: int) -> int:
-    """The most work-groups that so many vectors are worth on a CPU."""
-    return vectors // MIN_VECTORS if vectors >= ALONE else 1
+def worth(profile: Profile, vectors: int) -> int:
+    """The most work-groups that so many vectors are worth."""
+    if profile.local_size == 1 and vectors < ALONE:
+        return 1
+    return max(1, vectors // (MIN_VECTORS * profile.local_size))
 
 
 def with_type(expression: str, name: str) -> str:
