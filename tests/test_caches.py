@@ -148,6 +148,20 @@ def test_two_processes_start_cold_at_once(cached: tuple[str, Path, str], tmp_pat
         shutil.rmtree(folder)
 
 
+def test_a_lock_that_was_left_behind_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from needle.backend.opencl import caches
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(caches.atexit, "register", lambda *_: None)
+    old, fresh = (tmp_path / "pyopencl" / name / "lock" for name in ("old", "fresh"))
+    for lock in (old, fresh):
+        lock.parent.mkdir(parents=True)
+        lock.touch()
+    os.utime(old, (time.time() - 61,) * 2)
+    assert list(caches._prepare_pyopencl()) == []
+    assert not old.exists() and fresh.exists()
+
+
 def test_listing_a_cache_of_many_programs_is_quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Known files are not read again: their size and time tell that they are the same."""
     from needle.backend.opencl.compiled import Store, is_whole_library
