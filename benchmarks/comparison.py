@@ -14,7 +14,7 @@ import needle as ndl
 from benchmarks import cases, chart, document, floors, machine, peers, report
 from benchmarks.case import Case, Family
 from benchmarks.measuring import Comparison, Runner, open_runners
-from benchmarks.peers.library import Library
+from benchmarks.peers.base import Library
 from benchmarks.results import Result, as_json
 from benchmarks.runner import LocalRunner
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import needle as ndl
-from benchmarks.peers.library import Library
+from benchmarks.peers.base import Library
 
 COPIED_BYTES = 256 << 20
 PROBED_SIZES = (1024, 2048)

@@ -16,7 +16,7 @@ from rich.console import Console
 
 import needle as ndl
 from benchmarks import machine, peers
-from benchmarks.peers.library import Library
+from benchmarks.peers.base import Library
 from benchmarks.statistics import spread
 from benchmarks.timing import interleave
 

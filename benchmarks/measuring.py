@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks import peers
 from benchmarks.case import Arrays, Case, Drawn, Family
-from benchmarks.peers.library import Library
+from benchmarks.peers.base import Library
 from benchmarks.results import Result
 from benchmarks.runner import LocalRunner, error, reference
 from benchmarks.timing import QUICK_SAMPLE_SECONDS, SAMPLE_SECONDS, interleave

@@ -12,7 +12,7 @@ from benchmarks import peers
 from benchmarks.case import Case
 from benchmarks.cases import training
 from benchmarks.figures import Figure
-from benchmarks.peers.library import Library
+from benchmarks.peers.base import Library
 
 STEPS, MORE_STEPS = 10, 100
 BAR = 1.3  # times PyTorch's peak

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.case import Case, Drawn
-from benchmarks.peers.library import Library
+from benchmarks.peers.base import Library
 
 
 class LocalRunner:

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks import by_hand
 from benchmarks.case import Case, Family, normal
-from benchmarks.peers.library import Library
+from benchmarks.peers.base import Library
 
 ROWS, COLUMNS = 16384, 1024
 

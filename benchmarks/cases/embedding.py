@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks import by_hand
 from benchmarks.case import Arrays, Case, Family, labels, normal
-from benchmarks.peers.library import Library
+from benchmarks.peers.base import Library
 
 WORDS, WIDTH, IDS = 32000, 512, (64, 512)
 

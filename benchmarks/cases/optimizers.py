@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.case import Arrays, Case, Family, normal
-from benchmarks.peers.library import Library
+from benchmarks.peers.base import Library
 
 COUNT, SHAPE = 50, (250, 320)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks import by_hand
 from benchmarks.case import Case, Family, labels, normal
-from benchmarks.peers.library import Library
+from benchmarks.peers.base import Library
 
 
 def _softmax_gradient(lib: Library, x: Any, g: Any) -> Any:

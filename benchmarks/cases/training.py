@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.case import Arrays, Case, Family, labels, normal
-from benchmarks.peers.library import Library
+from benchmarks.peers.base import Library
 
 
 def _start(lib: Library, *weights: np.ndarray) -> Any:

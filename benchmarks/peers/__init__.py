@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 
-from benchmarks.peers.library import Library as Library
-from benchmarks.peers.library import UnavailableError as UnavailableError
+from benchmarks.peers.base import Library as Library
+from benchmarks.peers.base import UnavailableError as UnavailableError
 
 #: In the order of the table; needle first.
 NAMES = ("needle", "torch", "numpy", "tinygrad")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import needle as ndl
-from benchmarks.peers.library import Function, Library
+from benchmarks.peers.base import Function, Library
 from needle import nn, optim
 from needle.nn import functional as F
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import erf
 
 from benchmarks import by_hand
-from benchmarks.peers.library import Function, Library
+from benchmarks.peers.base import Function, Library
 
 
 class NumPy(Library):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import needle as ndl
-from benchmarks.peers.library import Function, Library, UnavailableError
+from benchmarks.peers.base import Function, Library, UnavailableError
 
 
 def _use_our_loader() -> None:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 import needle as ndl
-from benchmarks.peers.library import Function, Library, UnavailableError
+from benchmarks.peers.base import Function, Library, UnavailableError
 
 TRIALS = 10  # of each kind of optimiser, in turns, to find the faster
 
