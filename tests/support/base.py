@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,20 @@ class Base:
         self.decisions: list[tuple[Array, Array]] = []
         self.shift = 0.0  # how far along `direction` the variables are moved
         self.variables = 0
+        self.constants: list[Array] = []  # the values that were detached
+        self.fixed: Iterator[Array] | None = None  # those of the world from which this one is moved
 
     @staticmethod
     def direction(number: int, shape: tuple[int, ...]) -> Array:
         """The direction in which variable `number` is moved."""
         return np.random.default_rng(1000 + number).standard_normal(shape)
+
+    def detached(self, value: Array) -> Array:
+        """The memory of a detached value; in a moved world, what it holds where nothing is moved: it is constant."""
+        if self.fixed is not None:
+            return next(self.fixed).copy()
+        self.constants.append(value.copy())
+        return value
 
     # -- rounding -------------------------------------------------------------------------------
 

@@ -80,7 +80,7 @@ class Value:
         self.value[index] = given
 
     def detach(self) -> Value:
-        return Value(self.world, self.value, self.dtype)
+        return Value(self.world, self.world.detached(self.value), self.dtype)
 
     def realize(self) -> Value:
         return self
