@@ -49,6 +49,40 @@ FOLD(fold_sum, m + x)
         sum += e;                                                     \
     } while (0)
 
+// The last vector of a row of `n` elements: it ends with the row and so begins inside the vector before it. Where
+// the row is shorter than a vector, its last element is repeated.
+inline vector_t load_end(__global const T *x, const long n)
+{
+#if WIDTH > 1
+    if (n < WIDTH) {
+        REAL lanes[WIDTH] __attribute__((aligned(sizeof(vector_t))));
+        for (int i = 0; i < WIDTH; i++) lanes[i] = LOAD(x, i < n ? i : n - 1);
+        return *(vector_t *)lanes;
+    }
+    return LOAD_VECTOR(x, n - WIDTH);
+#else
+    return LOWEST;
+#endif
+}
+
+inline void store_end(const vector_t v, __global T *out, const long n)
+{
+#if WIDTH > 1
+    if (n < WIDTH)
+        store_rest(v, out, n);
+    else
+        STORE_VECTOR(v, out, n - WIDTH);
+#endif
+}
+
+// 1 in the lanes of the last vector that no other vector has, 0 in the others.
+inline vector_t own_lanes(const long n)
+{
+    REAL lanes[WIDTH] __attribute__((aligned(sizeof(vector_t))));
+    for (int i = 0; i < WIDTH; i++) lanes[i] = n < WIDTH ? i < n : i >= WIDTH - n % WIDTH;
+    return *(vector_t *)lanes;
+}
+
 // Rows of `n` elements, `step` apart in the input (with WIDTH > 1 it must be 1) and `inner` in the output.
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
 void softmax_rows(__global const T *restrict input, __global T *restrict output,
@@ -69,17 +103,23 @@ void softmax_rows(__global const T *restrict input, __global T *restrict output,
     const long jump = LOCAL, gap = step;
 #endif
     const long full = n / WIDTH * WIDTH;
-    const int rest = n - full;
+    const bool uneven = full < n;  // the row ends with an incomplete vector
+    const vector_t own = own_lanes(n);
 
     for (long row = first; row < last; row += stride) {
         __global const T *x = input + start + place(layout, rank, row);
 #if RESULT < 2
+#if LOCAL > 1
         __global T *out = output + (row / inner * n * inner + row % inner);
+#else
+        __global T *out = output + row * n;
+#endif
 #endif
         vector_t largest[UNROLL];
         #pragma unroll
         for (int u = 0; u < UNROLL; u++) largest[u] = LOWEST;
-        if (rest > 0) largest[0] = load_rest(x + full, rest);
+        vector_t end = LOWEST;
+        if (uneven) largest[0] = end = load_end(x, n);
         long k = get_local_id(0);
         for (; k + (UNROLL - 1) * jump < full; k += UNROLL * jump) {
             #pragma unroll
@@ -109,9 +149,14 @@ void softmax_rows(__global const T *restrict input, __global T *restrict output,
             }
             for (; k < end; k += jump) ADD_POWER(k, part[0]);
             #pragma unroll
-            for (int u = 0; u < UNROLL; u++) add_exactly(&sum, &lost, part[u]);
+            for (int u = 1; u < UNROLL; u++) part[0] += part[u];
+            add_exactly(&sum, &lost, part[0]);
         }
-        if (rest > 0) sum += exp_of(shifted(load_rest(x + full, rest), shift));
+        if (uneven) {
+            const vector_t v = shifted(end, shift), e = exp_of(v);
+            sum += e * own;
+            end = KEPT(v, e);
+        }
         const REAL total = fold_sum(sum, scratch);
 
 #if RESULT == 2
@@ -125,7 +170,7 @@ void softmax_rows(__global const T *restrict input, __global T *restrict output,
             STORE_VECTOR(FINISH(shifted(LOAD_VECTOR(x, k * gap), shift), factor), out, k * inner);
 #endif
         }
-        if (rest > 0) store_rest(FINISH(shifted(load_rest(x + full, rest), shift), factor), out + full, rest);
+        if (uneven) store_end(FINISH_KEPT(end, factor), out, n);
 #endif
     }
 }
