@@ -16,7 +16,9 @@ import os
 import sys
 from collections.abc import Iterator
 from functools import cache
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -83,19 +85,29 @@ def why_skipped() -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that take a device, which `-m device` selects, and skip all where theirs is missing."""
+    """Mark the tests that take a device or two, which `-m device` selects, and skip all where theirs is missing."""
     reason = why_skipped()
     for item in items:
-        if "device" in getattr(item, "fixturenames", ()):
+        if not {"device", "first"}.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker("device")
         if reason is not None:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test that takes `device` once on every device."""
+    """Run each test that takes `device` on every device, those that take `first` and `second` on every pair."""
     if "device" in metafunc.fixturenames:
         metafunc.parametrize("device", devices_under_test(), indirect=True)
+    if "first" in metafunc.fixturenames:
+        metafunc.parametrize(("first", "second"), pairs_under_test())
+
+
+def pairs_under_test() -> list[Any]:
+    """Each device under test with every other device that there is, under test or not."""
+    names = [info.name for info in ndl.devices() if info.problem is None]
+    pairs = [pair for pair in combinations(names, 2) if not set(pair).isdisjoint(devices_under_test())]
+    alone = pytest.param("", "", marks=pytest.mark.skip(reason=f"only one device was found: {', '.join(names)}"))
+    return [pytest.param(*pair, id="-".join(pair)) for pair in pairs] or [alone]
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""Several threads at once: on one device, on arrays that they share, and on two devices."""
+"""Several threads at once: on one device, on arrays that they share, and on two devices.
+
+Tests that take `first` and `second` run on every pair of devices (see conftest.py).
+"""
 
 from __future__ import annotations
 
@@ -137,17 +140,6 @@ def products_with(x: ndl.Tensor, number: int) -> list[ndl.Tensor]:
     return [x * (number + j) for j in range(20)]
 
 
-def pairs() -> list[Any]:
-    names = [info.name for info in ndl.devices() if info.problem is None]
-    found = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    skip = pytest.mark.skip(reason=f"only one device was found: {', '.join(names)}")
-    return [pytest.param(*pair, id="-".join(pair)) for pair in found] or [pytest.param("", "", marks=skip)]
-
-
-each_pair = pytest.mark.parametrize(("first", "second"), pairs())
-
-
-@each_pair
 def test_training_on_two_devices_at_once(first: str, second: str) -> None:
     one, other = ndl.device(first), ndl.device(second)
     ours, theirs = together([lambda: train(one, 3, 40), lambda: train(other, 3, 40)])
@@ -156,7 +148,6 @@ def test_training_on_two_devices_at_once(first: str, second: str) -> None:
         np.testing.assert_array_equal(a, alone)
 
 
-@each_pair
 def test_tensors_move_between_two_devices_from_two_threads(first: str, second: str) -> None:
     one, other = ndl.device(first), ndl.device(second)
     host = np.random.default_rng(0).normal(size=(33, 17)).astype(np.float32)
@@ -175,7 +166,6 @@ def test_tensors_move_between_two_devices_from_two_threads(first: str, second: s
         np.testing.assert_allclose(grad, 2 * host, atol=1e-4)
 
 
-@each_pair
 @pytest.mark.parametrize("kind", ["uniform", "normal", "bernoulli", "dropout"])
 def test_random_numbers_are_the_same_bit_for_bit(first: str, second: str, kind: str) -> None:
     def draw(name: str) -> list[np.ndarray]:
@@ -207,7 +197,6 @@ def bits_on_both(first: str, second: str, results: Callable[[], list[ndl.Tensor]
         assert a.dtype == b.dtype and a.tobytes() == b.tobytes(), f"result {k}"
 
 
-@each_pair
 @pytest.mark.parametrize("dtype", INTEGERS)
 def test_integers_are_the_same_bit_for_bit(first: str, second: str, dtype: str) -> None:
     limits = np.iinfo(dtype)
@@ -224,7 +213,6 @@ def test_integers_are_the_same_bit_for_bit(first: str, second: str, dtype: str) 
     bits_on_both(first, second, results)
 
 
-@each_pair
 def test_indexing_is_the_same_bit_for_bit(first: str, second: str) -> None:
     rng = np.random.default_rng(5)
     host = rng.standard_normal((37, 29)).astype(np.float32)
