@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -211,7 +212,10 @@ def compute(*tensors: ndl.Tensor) -> None:
     ndl.synchronize()
 
 
-def test_memory_that_only_a_launch_finds_missing(pool: ndl.Device, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("profiled", [False, True])
+def test_memory_that_only_a_launch_finds_missing(
+    pool: ndl.Device, monkeypatch: pytest.MonkeyPatch, profiled: bool
+) -> None:
     """NVIDIA's driver takes the memory at the first launch that uses it."""
     cl = pytest.importorskip("pyopencl")
     launch, refusals = cl.enqueue_nd_range_kernel, [2]
@@ -225,11 +229,12 @@ def test_memory_that_only_a_launch_finds_missing(pool: ndl.Device, monkeypatch: 
     x = ndl.asarray([1.0, 2.0])
     y, z = x * 2, x * 3
     monkeypatch.setattr(cl, "enqueue_nd_range_kernel", refuse)
-    with pytest.raises(ndl.OutOfMemoryError, match="cannot provide the memory of a kernel's operands"):
-        compute(y, z)  # it is tried twice
-    assert y.tolist() == [2, 4] and z.tolist() == [3, 6]
-    refusals[0] = 1
-    assert (x * 4).tolist() == [4, 8]
+    with ndl.profile() if profiled else nullcontext():
+        with pytest.raises(ndl.OutOfMemoryError, match="cannot provide the memory of a kernel's operands"):
+            compute(y, z)  # it is tried twice
+        assert y.tolist() == [2, 4] and z.tolist() == [3, 6]
+        refusals[0] = 1
+        assert (x * 4).tolist() == [4, 8]
 
 
 def test_a_launch_that_fails_harms_no_other(pool: ndl.Device, monkeypatch: pytest.MonkeyPatch) -> None:

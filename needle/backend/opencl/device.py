@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache, partial
 from typing import Any
@@ -16,9 +15,9 @@ from needle.backend.opencl import caches, launchers, programs, saved_profiles, t
 from needle.backend.opencl.layout import Layout
 from needle.backend.opencl.memory import Memory, limit_from_environment
 from needle.backend.opencl.profiles import Profile
+from needle.backend.opencl.recorded import recorded
 from needle.backend.opencl.submission import Submission
 from needle.backend.protocol import ArrayView, Device, DeviceInfo, Expression, MemoryInfo, checked_limit
-from needle.backend.recording import Recorder, Times
 from needle.backend.records import Primitive, Program, Reduction
 from needle.dtypes import DType, Scalar, Shape
 from needle.errors import DeviceError
@@ -127,7 +126,7 @@ class OpenCLDevice(Device):
             if recorder is None:
                 enqueue(self, self.queue, *arguments).wait()
             else:
-                _recorded(recorder, name, enqueue, self, self.queue, *arguments)
+                recorded(recorder, name, enqueue, self, self.queue, *arguments)
                 self.queue.finish()
 
     def synchronize(self) -> None:
@@ -139,12 +138,12 @@ class OpenCLDevice(Device):
     def _flush(self) -> None:
         """Enqueue what is waiting. Some drivers take a buffer's memory only now."""
         try:
-            self._submission.flush(self.queue)
+            self._submission.flush(self.queue, self.recorder)
         except cl.MemoryError:
             self.queue.finish()
             self._memory.give_back()
             try:
-                self._submission.flush(self.queue)
+                self._submission.flush(self.queue, self.recorder)
             except cl.MemoryError as error:
                 raise self._memory.refusal("the memory of a kernel's operands") from error
 
@@ -184,16 +183,9 @@ class OpenCLDevice(Device):
         self._check_process()
         size = groups if local == _SINGLE else [g * n for g, n in zip(groups, local, strict=True)]
         with self.lock:
-            recorder = self.recorder
-            if recorder is None:
-                waiting = self._submission.add(kernel, size, local, arguments)
-                if waiting > self._profile.held_launches or groups != _SINGLE:
-                    self._flush()
-            else:
+            waiting = self._submission.add(kernel, size, local, arguments)
+            if waiting > self._profile.held_launches or groups != _SINGLE or self.recorder is not None:
                 self._flush()
-                kernel.set_args(*arguments)
-                name, enqueue = kernel.function_name, cl.enqueue_nd_range_kernel
-                _recorded(recorder, name, enqueue, self.queue, kernel, size, local)
             self.launches += 1
 
     # -- times ----------------------------------------------------------------------------------
@@ -256,23 +248,6 @@ def _enqueue_copy(
     """The driver's own copy between host and device, which waits."""
     options = {"src_offset": offset} if isinstance(target, np.ndarray) else {}
     return cl.enqueue_copy(queue, target, source, is_blocking=True, **options)
-
-
-def _recorded(recorder: Recorder, name: str, enqueue: Callable[..., cl.Event], *args: Any) -> None:
-    """Enqueue a command, and tell the recorder of it."""
-    began = time.perf_counter_ns()
-    event = enqueue(*args)
-    if event.command_execution_status == cl.command_execution_status.COMPLETE:
-        known = _times_of(event)  # and let go of the event: that of a transfer keeps the host's memory alive
-        recorder.launched(name, began, lambda: known)
-    else:
-        recorder.launched(name, began, partial(_times_of, event))
-
-
-def _times_of(event: cl.Event) -> Times:
-    """When a command that is done was enqueued, started and ended, in ns of the device's clock."""
-    times = event.profile
-    return times.queued, times.start, times.end
 
 
 def _kernel_of(program: cl.Program, name: str, arguments: Sequence[Any]) -> cl.Kernel:

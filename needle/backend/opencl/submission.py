@@ -12,7 +12,9 @@ from typing import Any
 
 import pyopencl as cl
 
+from needle.backend.opencl.recorded import recorded
 from needle.backend.opencl.throttle import LARGE, Throttle
+from needle.backend.recording import Recorder
 
 
 class Submission:
@@ -27,13 +29,17 @@ class Submission:
         self._held.append((kernel, size, local, arguments))
         return len(self._held)
 
-    def flush(self, queue: cl.CommandQueue) -> None:
-        """Enqueue all that is waiting. What lacks memory, or is interrupted, goes on waiting."""
+    def flush(self, queue: cl.CommandQueue, recorder: Recorder | None) -> None:
+        """Enqueue all that is waiting, and tell the recorder. What lacks memory, or is interrupted, goes on waiting."""
         throttle, done = self._throttle, 0
         try:
             for kernel, size, local, arguments in self._held:
                 kernel.set_args(*arguments)  # with the enqueue below two thirds of the time of kernel(...)
-                event = cl.enqueue_nd_range_kernel(queue, kernel, size, local)
+                if recorder is None:
+                    event = cl.enqueue_nd_range_kernel(queue, kernel, size, local)
+                else:
+                    launch = (cl.enqueue_nd_range_kernel, queue, kernel, size, local)
+                    event = recorded(recorder, kernel.function_name, *launch)
                 done += 1
                 throttle.left -= 1 if size == local else LARGE
                 if throttle.left <= 0:
