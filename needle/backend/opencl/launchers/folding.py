@@ -26,6 +26,9 @@ MIN_VECTORS = 256
 #: Vectors below which one work-group does it all on a CPU: to wake the other cores takes as long.
 ALONE = 4096
 
+#: Vectors below which a CPU does not cut one fold into parts: that takes a second launch as well.
+WHOLE = 32768
+
 
 @dataclass(frozen=True)
 class Partial:
@@ -78,7 +81,7 @@ def segments_for(device: OpenCLDevice, fold: FoldLayout, width: int) -> int:
     """Into how many parts to cut each fold so that every core is busy, each part long enough to pay."""
     profile = device.profile
     vectors = -(-fold.layout.shape[-1] // width)
-    if profile.local_size == 1 and fold.outputs * fold.fold_rows * vectors < ALONE:
+    if profile.local_size == 1 and fold.outputs * fold.fold_rows * vectors < WHOLE:
         return 1
     if fold.across:
         tasks = fold.outputs * -(-vectors // (profile.fold_columns * profile.local_size))
