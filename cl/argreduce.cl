@@ -48,6 +48,7 @@ __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
 void argreduce(__global ACC *restrict values, __global long *restrict output, const long output_start,
                __global const long *restrict positions, const long outputs, const long segments,
                const long fold_rows, __constant const long *layout, PARAMETERS) {
+    MOVE_TO_STARTS
     const INDEX columns = EXTENT(RANK - 1);
     const INDEX full = columns / WIDTH;
     const INDEX per_row = (columns + WIDTH - 1) / WIDTH;
@@ -67,7 +68,7 @@ void argreduce(__global ACC *restrict values, __global long *restrict output, co
         while (vector < end) {
             const INDEX row = vector / per_row;
             INDEX place = vector - row * per_row;
-            INDEX at[OPERANDS] = {STARTS};
+            INDEX at[OPERANDS] = {0};
             locate(fold * (INDEX)fold_rows + row, layout, at);
             const INDEX stop = min(full, place + (end - vector));
             const places_t all = first_lanes(WIDTH);

@@ -30,6 +30,7 @@
 #ifdef WITH_ROWS
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
 void elementwise(__constant const long *layout, const long rows, const long per_group, PARAMETERS) {
+    MOVE_TO_STARTS
     const INDEX columns = EXTENT(RANK - 1);
     const INDEX full = columns / WIDTH;
     const INDEX per_row = (columns + WIDTH - 1) / WIDTH;
@@ -38,7 +39,7 @@ void elementwise(__constant const long *layout, const long rows, const long per_
     while (vector < end) {
         const INDEX row = RANK > 1 ? vector / per_row : 0;
         INDEX place = vector - row * per_row;
-        INDEX at[OPERANDS] = {STARTS};
+        INDEX at[OPERANDS] = {0};
         locate(row, layout, at);
         const INDEX stop = min(full, place + (end - vector));
         for (; place < stop; place += LOCAL, vector += LOCAL) {
@@ -68,6 +69,7 @@ BLOCK_TYPES
 
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
 void tiles(__constant const long *layout, const long rows, const long per_group, PARAMETERS) {
+    MOVE_TO_STARTS
     const INDEX columns = EXTENT(RANK - 1), height = EXTENT(RANK - 2);
     const INDEX full = columns / WIDTH;
     const INDEX per_row = (columns + WIDTH - 1) / WIDTH;
@@ -82,7 +84,7 @@ void tiles(__constant const long *layout, const long rows, const long per_group,
         const INDEX top = (strip - outer * high) * TILE;
         const INDEX bottom = place < per_row ? min(top + TILE, height) : 0;
         INDEX row = top + item / ACROSS;
-        INDEX at[OPERANDS] = {STARTS};
+        INDEX at[OPERANDS] = {0};
         locate(outer * height + row, layout, at);
         const INDEX column = place * WIDTH;
         const int lanes = (int)(columns - column);

@@ -4,7 +4,7 @@
 //   RANK              axes left after merging; the last one is walked in vectors, the others are rows
 //   OPERANDS          arrays taking part, outputs first
 //   PARAMETERS        the kernel's parameters for them: a pointer and the position of the first element each
-//   STARTS            those positions, in the order of the operands
+//   MOVE_TO_STARTS    statements moving the pointers to those positions: INDEX need not reach so far
 //   TYPES             DEFINE_ACCESS, DEFINE_INTEGER or DEFINE_FLOAT for each element type that occurs
 //   LOAD_FULL         statements reading one vector of each input at element `column` of the row
 //   LOAD_TAIL         the same for the last `lanes` elements of a row; further lanes repeat the first
@@ -106,6 +106,29 @@
         for (int i = 0; i < WIDTH; i++) rows[i] = block[i];                                                 \
     }
 
+// Integer arithmetic that wraps around: overflow of signed integers would be undefined, and what a compiler makes of
+// it would depend on what else is in the kernel. Scalars shorter than an int become one before they are multiplied.
+#if WIDTH > 1
+#define UNSIGNED_char uchar
+#define UNSIGNED_uchar uchar
+#define UNSIGNED_short ushort
+#define UNSIGNED_ushort ushort
+#define TO_UNSIGNED(T, x) CAT(as_, VEC(CAT(UNSIGNED_, T)))(x)
+#define FROM_UNSIGNED(T, x) CAT(as_, VEC(T))(x)
+#else
+#define UNSIGNED_char uint
+#define UNSIGNED_uchar uint
+#define UNSIGNED_short uint
+#define UNSIGNED_ushort uint
+#define TO_UNSIGNED(T, x) ((CAT(UNSIGNED_, T))(x))
+#define FROM_UNSIGNED(T, x) ((T)(x))
+#endif
+#define UNSIGNED_int uint
+#define UNSIGNED_uint uint
+#define UNSIGNED_long ulong
+#define UNSIGNED_ulong ulong
+#define WRAP(T, x, operator, y) FROM_UNSIGNED(T, TO_UNSIGNED(T, x) operator TO_UNSIGNED(T, y))
+
 // Integer arithmetic as Python and NumPy have it. Division by zero gives 0; it and the quotient that does
 // not fit (lowest / -1) would trap on a CPU. Powers go by repeated squaring and wrap around.
 #define DEFINE_INTEGER(T)                                                                                   \
@@ -115,19 +138,22 @@
         const VEC(T) quotient = x / safe;                                                                   \
         const VEC(T) left = x - quotient * safe;                                                            \
         const VEC(T) floored = ((left != zero) & ((left < zero) ^ (safe < zero))) ? quotient - one : quotient; \
-        return (y == zero) ? zero : (((y < zero) & (y == minus_one)) ? -x : floored);                       \
+        return (y == zero) ? zero : (((y < zero) & (y == minus_one)) ? WRAP(T, zero, -, x) : floored);      \
     }                                                                                                       \
     static inline VEC(T) CAT(remainder_, T)(VEC(T) x, VEC(T) y) {                                           \
-        return (y == LIT(T, 0)) ? LIT(T, 0) : x - CAT(floor_divide_, T)(x, y) * y;                          \
+        const VEC(T) whole = WRAP(T, CAT(floor_divide_, T)(x, y), *, y);                                    \
+        return (y == LIT(T, 0)) ? LIT(T, 0) : WRAP(T, x, -, whole);                                         \
     }                                                                                                       \
     static inline VEC(T) CAT(power_, T)(VEC(T) base, VEC(T) exponent) {                                     \
         const VEC(T) zero = LIT(T, 0), one = LIT(T, 1);                                                     \
         const VEC(T) odd = ((exponent & one) != zero) ? base : one;                                         \
-        const VEC(T) inverse = ((base == one) | ((base * base == one) & (base < zero))) ? odd : zero;       \
+        const VEC(T) minus_one = LIT(T, -1);                                                                \
+        const VEC(T) inverse = ((base == one) | ((base == minus_one) & (base < zero))) ? odd : zero;        \
         VEC(T) result = one, square = base;                                                                 \
         for (int bit = 0; bit < 8 * (int)sizeof(T); bit++) {                                                \
-            result *= (((exponent >> LIT(T, bit)) & one) != zero) ? square : one;                           \
-            square *= square;                                                                               \
+            const VEC(T) factor = (((exponent >> LIT(T, bit)) & one) != zero) ? square : one;               \
+            result = WRAP(T, result, *, factor);                                                            \
+            square = WRAP(T, square, *, square);                                                            \
         }                                                                                                   \
         return (exponent < zero) ? inverse : result;                                                        \
     }
@@ -153,7 +179,7 @@
 #define RANK 2
 #define OPERANDS 2
 #define PARAMETERS __global float *restrict out0, const long start0, __global const float *in1, const long start1
-#define STARTS start0, start1
+#define MOVE_TO_STARTS out0 += start0; in1 += start1;
 #define TYPES DEFINE_ACCESS(float) DEFINE_FLOAT(float) DEFINE_ACCESS(int) DEFINE_INTEGER(int)
 #define LOAD_FULL const VEC(float) v0 = LOAD_CONTIGUOUS(float, in1 + at[1] + column);
 #define LOAD_TAIL const VEC(float) v0 = gather_float(in1 + at[1] + column, 1, lanes);

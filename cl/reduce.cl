@@ -93,6 +93,7 @@ static inline accumulator first_lanes(accumulator vector, int count) {
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
 void reduce_rows(__global OUT *restrict output, const long output_start, const long outputs, const long segments,
                  const long fold_rows, const long count, __constant const long *layout, PARAMETERS) {
+    MOVE_TO_STARTS
     const INDEX columns = EXTENT(RANK - 1);
     const INDEX full = columns / WIDTH;
     const INDEX per_row = (columns + WIDTH - 1) / WIDTH;
@@ -111,7 +112,7 @@ void reduce_rows(__global OUT *restrict output, const long output_start, const l
         while (vector < end) {
             const INDEX row = vector / per_row;
             INDEX place = vector - row * per_row;
-            INDEX at[OPERANDS] = {STARTS};
+            INDEX at[OPERANDS] = {0};
             locate(fold * (INDEX)fold_rows + row, layout, at);
             const INDEX stop = min(full, place + (end - vector));
             vector -= place;
@@ -183,6 +184,7 @@ void reduce_rows(__global OUT *restrict output, const long output_start, const l
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
 void reduce_columns(__global OUT *restrict output, const long output_start, const long outputs, const long segments,
                     const long fold_rows, const long count, __constant const long *layout, PARAMETERS) {
+    MOVE_TO_STARTS
     const INDEX columns = EXTENT(RANK - 1);
     const INDEX full = columns / WIDTH;
     const INDEX per_row = (columns + WIDTH - 1) / WIDTH;
@@ -201,7 +203,7 @@ void reduce_columns(__global OUT *restrict output, const long output_start, cons
         total_t total[COLUMNS];
         const int used = wide + (lanes > 0);
         for (int k = 0; k < used; k++) total[k].value = IDENTITIES, total[k].lost = LIT(ACC, 0);
-        INDEX next[OPERANDS] = {STARTS}, ahead = 0;  // where the next row is, and how many follow at its stride
+        INDEX next[OPERANDS] = {0}, ahead = 0;  // where the next row is, and how many follow at its stride
         for (INDEX row = begin; row < end;) {
             accumulator block[COLUMNS];
             for (int k = 0; k < used; k++) block[k] = IDENTITIES;
@@ -213,8 +215,7 @@ void reduce_columns(__global OUT *restrict output, const long output_start, cons
                 for (int u = 0; u < UNROLL; u++) {
                     if (ahead == 0) {  // the next rows lie evenly, up to the end of their axis
                         const INDEX number = output_row * (INDEX)fold_rows + row + u;
-                        const INDEX starts[OPERANDS] = {STARTS};
-                        for (int n = 0; n < OPERANDS; n++) next[n] = starts[n];
+                        for (int n = 0; n < OPERANDS; n++) next[n] = 0;
                         locate(number, layout, next);
                         ahead = ROW_EXTENT - number % ROW_EXTENT;
                     }

@@ -313,13 +313,18 @@ def backward(root: Value, seed: Any, create_graph: bool = False, retain_graph: b
     if not root.requires_grad:
         raise GraphError("backward() on a tensor that does not require a gradient")
 
-    taken: dict[int, object] = {} if create_graph else {id(seed.memory): seed.memory}
+    def memory(grad: Any) -> Any:
+        return grad.cached_data.memory if create_graph else grad.memory
+
+    taken: dict[int, object] = {id(memory(seed)): memory(seed)}
 
     def accumulate(value: Value, grad: Any) -> None:
+        if value.op is None:  # what is written into one leaf's gradient must not show in another's
+            if id(memory(grad)) in taken:
+                with _set_grad(create_graph):
+                    grad = +grad
+            taken[id(memory(grad))] = memory(grad)
         if not create_graph:
-            if value.op is None:  # what is written into one leaf's gradient must not show in another's
-                grad = +grad if id(grad.memory) in taken else grad
-                taken[id(grad.memory)] = grad.memory
             grad = make_value(grad)
         if value.grad is None:
             value.grad = grad

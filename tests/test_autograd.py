@@ -291,6 +291,16 @@ def test_depth_of_100_000(device: ndl.Device) -> None:
 # -- higher orders ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_gradients_share_no_memory(device: ndl.Device, create_graph: bool) -> None:
+    a, b = ndl.Tensor([1.0, 2.0]), ndl.Tensor([3.0, 4.0])
+    seed = ndl.ones((2,)).realize()
+    (a + b).backward(seed, create_graph=create_graph)
+    for grad in (a.grad, b.grad):
+        grad.data[...] = grad.data * 2
+    assert a.grad.tolist() == b.grad.tolist() == [2, 2] and seed.tolist() == [1, 1]
+
+
 def test_create_graph(device: ndl.Device) -> None:
     x = ndl.Tensor([1.0, 2.0])
     (x**3).sum().backward(create_graph=True)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import needle as ndl
-from needle.array import evaluation
+from needle.array import evaluation, writing
 from needle.array.expression import MAX_SIZE
 
 
@@ -204,7 +204,7 @@ def test_assigning_several_targets_in_one_launch(device: ndl.Device) -> None:
     new_u = u * 0.5 + g
     new_w = w - 0.25 * new_u
     with launches(device, 2):  # the reader of the old values comes first
-        evaluation.assign([w.cached_data, u.cached_data], [new_w.cached_data, new_u.cached_data])
+        writing.assign([w.cached_data, u.cached_data], [new_w.cached_data, new_u.cached_data])
     np.testing.assert_array_equal(u.numpy(), old_u * np.float32(0.5) + g.numpy())
     np.testing.assert_array_equal(w.numpy(), old_w - np.float32(0.25) * u.numpy())
     np.testing.assert_array_equal(reader.numpy(), old_w)
@@ -214,7 +214,7 @@ def test_assigning_exchanged_arrays(device: ndl.Device) -> None:
     a, b = numbers(20), numbers(20, seed=1)
     old_a, old_b = a.numpy(), b.numpy()
     new_a, new_b = b * 1.0, a * 1.0
-    evaluation.assign([a.cached_data, b.cached_data], [new_a.cached_data, new_b.cached_data])
+    writing.assign([a.cached_data, b.cached_data], [new_a.cached_data, new_b.cached_data])
     np.testing.assert_array_equal(a.numpy(), old_b)
     np.testing.assert_array_equal(b.numpy(), old_a)
 
@@ -231,6 +231,6 @@ def test_repeated_updates_stay_at_one_launch_each(device: ndl.Device) -> None:
     expected = w.numpy()
     with launches(device, 50):
         for _ in range(50):
-            evaluation.assign([w.cached_data], [(w * 0.5).cached_data])
+            writing.assign([w.cached_data], [(w * 0.5).cached_data])
             expected = expected * np.float32(0.5)
     np.testing.assert_array_equal(w.numpy(), expected)

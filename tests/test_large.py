@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,17 @@ def test_a_reversed_view_sums_to_the_same(ones: ndl.Tensor) -> None:
 def test_the_largest_is_found_behind_two_to_the_31(ones: ndl.Tensor) -> None:
     assert ones.max().item() == 5
     assert ones.argmax().item() == COUNT - 2
+
+
+def test_a_short_view_of_the_end_where_indices_are_narrow(ones: ndl.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the distance from a view's first element counts for the type of its indices, not where it begins."""
+    if not hasattr(ones.device, "profile"):
+        pytest.skip("only OpenCL devices have a profile")
+    monkeypatch.setattr(ones.device, "profile", replace(ones.device.profile, wide_index=False))
+    end = ones[-4096:]
+    assert (end + 1)[-3:].tolist() == [2, 6, 2]
+    assert end.sum().item() == 4096 + 4 + 2 and end.argmax().item() == 4094
+    assert end.reshape((64, 64)).sum(axis=0)[-2].item() == 64 + 4
 
 
 def test_rows_and_columns(ones: ndl.Tensor) -> None:

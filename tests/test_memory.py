@@ -186,6 +186,43 @@ def test_a_training_step_that_ran_out_can_be_repeated(pool: ndl.Device) -> None:
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
+def test_a_write_that_ran_out_of_memory_forgets_no_reader(pool: ndl.Device) -> None:
+    """What was recorded on the old contents goes on being computed before they are overwritten."""
+    x = ndl.asarray(np.full(MIB // 4, 3, np.float32))
+    pool.synchronize()
+    y = x + 1
+    room(pool, 1 << 10)
+    with pytest.raises(ndl.OutOfMemoryError):
+        x[...] = 0
+    pool.limit_memory(None)
+    assert x[0].item() == 3
+    x[...] = 0
+    assert y[7].item() == 4 and x[7].item() == 0
+
+
+def test_an_optimizer_s_step_that_ran_out_of_memory_is_not_counted(pool: ndl.Device) -> None:
+    def make() -> tuple[ndl.Tensor, ndl.Tensor, optim.Optimizer]:
+        one, other = (ndl.Tensor(np.full(MIB // 4, k, np.float32)) for k in (1, 2))
+        one.grad, other.grad = ndl.ones(one.shape).realize(), ndl.ones(one.shape).realize()
+        return one, other, optim.Adam([one, other], 0.1)
+
+    (*calm, quiet), (*strained, optimizer) = make(), make()
+    for _ in range(2):
+        quiet.step()
+    optimizer.step()
+    waiting = strained[0] * 2  # has to be computed before the step, and there is no memory for it
+    room(pool, 1 << 10)
+    with pytest.raises(ndl.OutOfMemoryError):
+        optimizer.step()
+    pool.limit_memory(None)
+    assert all(state["step"] == 1 for state in optimizer.state.values())
+    before = strained[0].numpy()
+    optimizer.step()
+    np.testing.assert_array_equal(waiting.numpy(), before * 2)
+    for ours, theirs in zip(strained, calm, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
 @pytest.mark.parametrize("kind", [optim.Adam, lambda p, lr: optim.SGD(p, lr, momentum=0.9)], ids=["Adam", "SGD"])
 def test_an_optimizer_without_memory_for_its_state_moves_nothing(pool: ndl.Device, kind: Any) -> None:
     def make() -> tuple[list[ndl.Tensor], optim.Optimizer]:

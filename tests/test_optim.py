@@ -212,6 +212,14 @@ def test_parameters_that_are_not_in_memory_of_their_own(device):
     np.testing.assert_allclose(turned.numpy(), np.arange(6).reshape(3, 2).T - grad)
 
 
+def test_parameters_that_share_memory_take_one_step_after_the_other(device):
+    p = ndl.Tensor(np.full(1000, 5, np.float32))
+    q = p.detach().requires_grad_()
+    p.grad, q.grad = ndl.ones((1000,)), ndl.ones((1000,)) * 2
+    SGD([p, q], 0.5).step()
+    assert p.tolist() == [5 - 0.5 - 1] * 1000
+
+
 def test_groups_have_options_of_their_own(device):
     a, b = ndl.Tensor([1.0]), ndl.Tensor([1.0])
     optimizer = SGD([{"params": [a]}, {"params": b, "lr": 0.5}], lr=0.25)

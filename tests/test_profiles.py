@@ -50,6 +50,24 @@ def test_fused_expressions(shaped, shape):
     np.testing.assert_allclose(result.numpy(), np.maximum((x - 0.5) * y, 0) + 1, rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64", "uint16"])
+def test_integers_wrap_whatever_they_are_fused_with(shaped, dtype):
+    """Overflow of signed integers is undefined in C: compilers take x + 1 > x for true."""
+    limits = np.iinfo(dtype)
+    x = np.array([limits.max, limits.min, limits.max // 2 + 2, 3, 0], dtype)
+    a = ndl.asarray(x)
+    with np.errstate(all="ignore"):
+        pairs = [
+            (a + 1 > a, x + x.dtype.type(1) > x), (a - 1 < a, x - x.dtype.type(1) < x), (a * a >= 0, x * x >= 0),
+            (-a > 0, -x > 0), (ndl.square(a) >= 0, np.square(x) >= 0), (a * 2 // 2 == a, x * x.dtype.type(2) // 2 == x),
+            (ndl.abs(a) >= 0, np.abs(x) >= 0), (ndl.pow(a, 3) >= 0, np.power(x, 3) >= 0),
+        ]  # fmt: skip
+    for ours, theirs in pairs:
+        np.testing.assert_array_equal(ours.numpy(), theirs)
+    big = ndl.asarray(np.array([2**62, 2**62, 5]))
+    assert (big.sum() < 0).item() and (big.sum() * 2).item() == 10 and big.prod().item() == 0
+
+
 @pytest.mark.parametrize("view", ["transposed", "reversed", "column", "row", "every other"])
 def test_strided_operands(shaped, view):
     x = np.arange(37 * 53, dtype=np.float32).reshape(37, 53)

@@ -123,6 +123,27 @@ def uses_of_pending_work(number: int) -> list[Callable[[], np.ndarray]]:
     ]
 
 
+def test_no_write_comes_between_a_reduction_and_what_it_reads(
+    device: ndl.Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread writes just when a sum of something recorded before has chosen what to read."""
+    x = ndl.ones((1000,)).realize()
+    y = x + 1
+    launch, writers = device.reduce, []
+
+    def reduce(*arguments: Any) -> None:
+        writers.append(threading.Thread(target=x.__setitem__, args=(Ellipsis, 100)))
+        writers[-1].start()
+        writers[-1].join(0.2)
+        launch(*arguments)
+
+    monkeypatch.setattr(device, "reduce", reduce)
+    total = y.sum().realize()
+    monkeypatch.undo()
+    writers[0].join()
+    assert total.item() == 2000 and y[5].item() == 2 and x[5].item() == 100
+
+
 @pytest.mark.parametrize("seconds", SHORT_AND_LONG)
 def test_a_result_recorded_in_a_thread_keeps_the_old_values(device: ndl.Device, seconds: float) -> None:
     """What threads have recorded on an array, while another computes it, is unharmed by writing into it later."""

@@ -1,9 +1,9 @@
-"""Recording elementwise work on arrays, and doing it: realize, write, reduce, run."""
+"""Recording elementwise work on arrays, and doing it: realize, reduce, run."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -22,7 +22,6 @@ from needle.array.expression import (
     check_scalar,
     linearize,
     operand_dtypes,
-    positions,
 )
 from needle.array.ndarray import NDArray, Storage, check_dtype
 from needle.array.operators import TABLE
@@ -128,7 +127,7 @@ def _record(record: Elementwise, operands: tuple[Any, ...], dtype: DType, shape:
         with lock:  # but another thread may have written one out by now
             constant = all(isinstance(o, SCALARS) or o._pending is not None for o in operands)
             if constant:
-                operands = tuple(o if isinstance(o, SCALARS) else _stand_in(o) for o in operands)
+                operands = tuple(o if isinstance(o, SCALARS) else stand_in(o) for o in operands)
                 return NDArray._make(device, dtype, shape, None, pending=Pending(record, operands, size, constant))
     result = NDArray._make(device, dtype, shape, None, pending=Pending(record, operands, size, constant))
     reader = ref(result)
@@ -139,7 +138,7 @@ def _record(record: Elementwise, operands: tuple[Any, ...], dtype: DType, shape:
     return result
 
 
-def _stand_in(array: NDArray) -> NDArray:
+def stand_in(array: NDArray) -> NDArray:
     """Another array with the same pending work but no readers: computing either leaves the other as it is."""
     pending = array._pending
     assert pending is not None
@@ -177,7 +176,7 @@ def _compute(members: list[NDArray]) -> None:
     for array, output in zip(members, outputs, strict=True):
         assert array._pending is not None and output._storage is not None
         output._storage.readers = array._pending.readers  # the very object: another thread may be adding to it
-        _adopt(array, output)
+        adopt(array, output)
 
 
 def _batches(arrays: Iterable[NDArray]) -> Iterator[list[NDArray]]:
@@ -218,7 +217,7 @@ def _count_uses(work: Work) -> None:
             pending.uses += 1
 
 
-def _adopt(array: NDArray, source: NDArray) -> None:
+def adopt(array: NDArray, source: NDArray) -> None:
     """Let a pending array have the memory of `source`, into which it has been computed."""
     array._storage, array._strides, array._offset = source._storage, source._strides, source._offset
     array._pending = None
@@ -233,110 +232,12 @@ def copy(array: NDArray) -> NDArray:
     """A contiguous copy; of a constant another constant."""
     with lock:
         if array._pending is not None and array._pending.constant:
-            return _stand_in(array)
-    output = NDArray.empty(array.shape, array.dtype, array.device)
-    _evaluate(linearize([array]), [output])
+            return stand_in(array)
+        output = NDArray.empty(array.shape, array.dtype, array.device)
+        _evaluate(linearize([array]), [output])
     assert output._storage is not None
     output._storage.host_bounds = array.host_bounds
     return output
-
-
-def write(target: NDArray, value: Any) -> None:
-    """Write `value`, broadcast and cast, into the realized view `target`."""
-    if isinstance(value, NDArray):
-        common_device("assignment", [target, value])
-    elif isinstance(value, (*SCALARS, np.generic)):
-        value = full((), _weak_scalar(value, target.dtype), target.dtype, target.device)
-    else:
-        value = NDArray.from_numpy(np.asarray(value), target.device)
-    value = cast(value, target.dtype)
-    if value.shape != target.shape:
-        value = value.broadcast_to(target.shape)
-    with lock:
-        assign([target], [value if value._pending is None else _stand_in(value)])
-
-
-def _weak_scalar(value: Any, dtype: DType) -> Scalar:
-    """`value` as assignment takes it: a float written into an integer array is cut to an integer."""
-    value = value.item() if isinstance(value, np.generic) else value
-    return int(value) if isinstance(value, float) and dtype.kind in "iu" else value
-
-
-def assign(targets: Sequence[NDArray], values: Sequence[NDArray]) -> None:
-    """Compute `values` into `targets`, realized views of one shape on one device, in one launch.
-
-    Each value has its target's shape and dtype. A pending value afterwards shares its target's memory (after
-    an error it has none), so the caller must give it up. Everything else that was still to read the old contents
-    is computed first; that includes an inner step of a value which the caller holds on to.
-    """
-    if not prod(targets[0].shape):
-        return
-    with lock:
-        spaces = {id(t.storage): t.geometry for t in targets}
-        work = linearize(values)
-        if any(spaces.get(id(a._storage), a.geometry) != a.geometry for a in work.inputs):
-            values = [copy(v) for v in values]  # they read elements that the launch overwrites
-            work = linearize(values)
-        # From here on nothing holds the values' inner steps: those that live on are somebody else's, to be read yet.
-        expression = work.expression
-        del work
-        value_readers = [None if v._pending is None else v._pending.readers for v in values]
-        for value in values:
-            value._pending = None
-        for target in targets:
-            realize(target.storage.readers.take())
-        targets[0].device.evaluate(expression, targets)
-        for value, target, own_readers in zip(values, targets, value_readers, strict=True):
-            target.storage.note_write()
-            if own_readers is not None:
-                own_readers.move_to(target.storage.readers)
-                _adopt(value, target)
-
-
-def update(compute: Callable[..., list[NDArray]], batch: Sequence[tuple[NDArray, ...]]) -> None:
-    """Write compute(*arrays) into the first of the arrays in place, for each tuple of arrays in `batch`.
-
-    `compute` is elementwise, gives a value for each array that is written, and depends on nothing but dtypes and
-    device, which are the same in all tuples; arrays of a tuple have one shape. Plain arrays, in memory of their own,
-    share recording, kernel and launches. Everything that was still to read the old contents is computed first.
-    """
-    plain = [arrays for arrays in batch if _is_plain(arrays)]
-    if len(plain) < 2:
-        plain = []
-    else:
-        _update_together(compute, plain)
-    together = {id(arrays) for arrays in plain}
-    for arrays in batch:
-        if id(arrays) not in together:
-            values = compute(*arrays)
-            assign(arrays[: len(values)], values)
-
-
-def _is_plain(arrays: tuple[NDArray, ...]) -> bool:
-    """Whether each array is computed, not empty and has its memory for itself, all elements of it in C order."""
-    shape = arrays[0].shape
-    for array in arrays:
-        if array._storage is None or array._offset or array.shape != shape or not array.is_contiguous():
-            return False
-    return 0 not in shape and len({array._storage for array in arrays}) == len(arrays)
-
-
-def _update_together(compute: Callable[..., list[NDArray]], batch: list[tuple[NDArray, ...]]) -> None:
-    first = batch[0]
-    with lock:
-        values = compute(*first)
-        count = len(values)
-        work = linearize(values)
-        expression, reads = work.expression, positions(work.inputs, first)
-        del values, work  # nothing is left to read the arrays but who else recorded it
-        waiting: list[NDArray] = []
-        for arrays in batch:
-            for target in arrays[:count]:
-                storage: Storage = target._storage  # type: ignore[assignment]  # plain arrays have one
-                waiting += storage.readers.take()
-                storage.note_write()
-        realize(waiting)
-        first[0].device.evaluate_alike(expression.program, expression.scalars, batch, reads)
 
 
 # -- reductions and primitives ----------------------------------------------------------------------
@@ -349,17 +250,22 @@ def reduce(reduction: Reduction, array: NDArray, axes: tuple[int, ...], keepdims
     kept = [1 if a in axes else n for a, n in enumerate(array.shape) if keepdims or a not in axes]
     output = NDArray.empty(tuple(kept), reduction.result(array.dtype), array.device)
     if output.size:
-        pending = array._pending
-        if pending is not None and pending.uses and not pending.constant:
-            array.realize()  # it has been folded before: a second reader had better store it
-        work = linearize([array])
-        worn = _worn(work, [array])
-        if worn:
-            realize(worn)
-            work = linearize([array])
-        array.device.reduce(reduction, work.expression, array.shape, axes, output)
-        _count_uses(work)
+        with lock:  # nobody may write into what is read between its recording and its launch
+            _fold(reduction, array, axes, output)
     return output
+
+
+def _fold(reduction: Reduction, array: NDArray, axes: tuple[int, ...], output: NDArray) -> None:
+    pending = array._pending
+    if pending is not None and pending.uses and not pending.constant:
+        array.realize()  # it has been folded before: a second reader had better store it
+    work = linearize([array])
+    worn = _worn(work, [array])
+    if worn:
+        realize(worn)
+        work = linearize([array])
+    array.device.reduce(reduction, work.expression, array.shape, axes, output)
+    _count_uses(work)
 
 
 @lru_cache(maxsize=4096)

@@ -67,17 +67,14 @@ class Readers:
 
     def move_to(self, other: Readers) -> None:
         """Hand all readers over to `other`."""
-        for reference in self._references:
+        references, self._references = self._references, []
+        for reference in references:
             other.add(reference)
-        self._references = []
 
     def take(self) -> list[NDArray]:
         """The arrays that are still there, which are then no longer kept."""
-        if not self._references:
-            return []
-        found = [array for array in (reference() for reference in self._references) if array is not None]
-        self._references = []
-        return found
+        references, self._references = self._references, []  # what another thread adds from now on is kept
+        return [array for array in (reference() for reference in references) if array is not None]
 
 
 class Pending:

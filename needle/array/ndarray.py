@@ -316,7 +316,7 @@ class NDArray(Operators):
         target = self.realize()[index] if index is not Ellipsis else self.realize()
         if any(stride == 0 and extent > 1 for stride, extent in zip(target.strides, target.shape, strict=True)):
             raise ValueError(f"a view of shape {target.shape} that repeats elements cannot be written into")
-        evaluation.write(target, value)
+        writing.write(target, value)
 
     def sum_to(self, shape: Shape) -> NDArray:
         """The sum over the axes along which `shape` was broadcast to this array's shape."""
@@ -337,4 +337,4 @@ def check_dtype(dtype: DType, device: Device) -> None:
         raise DeviceError(f"{device.name} does not support {dtype}; choose another dtype or device")
 
 
-from needle.array import evaluation  # noqa: E402  (the two modules need each other; names resolve at call time)
+from needle.array import evaluation, writing  # noqa: E402  (the modules need each other; names resolve at call time)

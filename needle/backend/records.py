@@ -52,8 +52,9 @@ class Reduction:
     `combine` is an OpenCL C expression over a new element `a` and the accumulator `b`, valid for scalars
     and vectors; `identity` one over the accumulator's scalar type `T`; `finish` one over the folded value
     `r` and the number of elements folded `n`. `compensated` asks for block-wise summation whose error
-    grows with the logarithm of the length. `index` folds (value, position) pairs and returns positions:
-    `combine` is then a condition, true where the new element `a` displaces the current one `b`.
+    grows with the logarithm of the length. `wraps` says that integers may overflow, and then wrap around. `index`
+    folds (value, position) pairs and returns positions: `combine` is then a condition, true where the new element
+    `a` displaces the current one `b`.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Reduction:
     result: Callable[[DType], DType]
     finish: str = "r"
     compensated: bool = False
+    wraps: bool = False
     index: bool = False
     kinds: str = "biuf"
 

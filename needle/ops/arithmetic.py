@@ -15,24 +15,34 @@ if TYPE_CHECKING:
 NUMBERS = "iuf"
 
 
-@elementwise(cl="x + y", reference=np.add, kinds=NUMBERS, gradient=(lambda g, z, x, y: g, lambda g, z, x, y: g))
+@elementwise(
+    cl={"f": "x + y", "iu": "WRAP(T, x, +, y)"},
+    reference=np.add,
+    kinds=NUMBERS,
+    gradient=(lambda g, z, x, y: g, lambda g, z, x, y: g),
+)
 def add(x: Tensor, y: Tensor | float) -> Tensor:
-    """The sum x + y."""
-
-
-@elementwise(cl="x - y", reference=np.subtract, kinds=NUMBERS, gradient=(lambda g, z, x, y: g, lambda g, z, x, y: -g))
-def subtract(x: Tensor, y: Tensor | float) -> Tensor:
-    """The difference x - y."""
+    """The sum x + y; integers wrap around."""
 
 
 @elementwise(
-    cl="x * y",
+    cl={"f": "x - y", "iu": "WRAP(T, x, -, y)"},
+    reference=np.subtract,
+    kinds=NUMBERS,
+    gradient=(lambda g, z, x, y: g, lambda g, z, x, y: -g),
+)
+def subtract(x: Tensor, y: Tensor | float) -> Tensor:
+    """The difference x - y; integers wrap around."""
+
+
+@elementwise(
+    cl={"f": "x * y", "iu": "WRAP(T, x, *, y)"},
     reference=np.multiply,
     kinds=NUMBERS,
     gradient=(lambda g, z, x, y: g * y, lambda g, z, x, y: g * x),
 )
 def multiply(x: Tensor, y: Tensor | float) -> Tensor:
-    """The product x * y."""
+    """The product x * y; integers wrap around."""
 
 
 @elementwise(
@@ -123,12 +133,22 @@ def pow(x: Tensor, y: Tensor | float) -> Tensor:
     return _power(x, y)
 
 
-@elementwise(cl="x * x", reference=np.square, kinds=NUMBERS, gradient=lambda g, y, x: g * (2 * x))
+@elementwise(
+    cl={"f": "x * x", "iu": "WRAP(T, x, *, x)"},
+    reference=np.square,
+    kinds=NUMBERS,
+    gradient=lambda g, y, x: g * (2 * x),
+)
 def square(x: Tensor) -> Tensor:
     """x * x."""
 
 
-@elementwise(cl="-x", reference=np.negative, kinds=NUMBERS, gradient=lambda g, y, x: -g)
+@elementwise(
+    cl={"f": "-x", "iu": "WRAP(T, LIT(T, 0), -, x)"},
+    reference=np.negative,
+    kinds=NUMBERS,
+    gradient=lambda g, y, x: -g,
+)
 def negative(x: Tensor) -> Tensor:
     """-x; an unsigned integer wraps around."""
 
@@ -139,7 +159,7 @@ def positive(x: Tensor) -> Tensor:
 
 
 @elementwise(
-    cl={"f": "fabs(x)", "i": "(x < LIT(T, 0)) ? -x : x", "bu": "x"},
+    cl={"f": "fabs(x)", "i": "(x < LIT(T, 0)) ? WRAP(T, LIT(T, 0), -, x) : x", "bu": "x"},
     reference=np.abs,
     gradient=lambda g, y, x: g * sign(x),
 )

@@ -34,8 +34,8 @@ def _numpy_mean(x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> np.ndar
     return total / total.dtype.type(product(x.shape[a] for a in axis))
 
 
-SUM = Reduction("sum", "b + a", "0", np.sum, accumulator_for, compensated=True)
-PROD = Reduction("prod", "b * a", "1", np.prod, accumulator_for)
+SUM = Reduction("sum", "b + a", "0", np.sum, accumulator_for, compensated=True, wraps=True)
+PROD = Reduction("prod", "b * a", "1", np.prod, accumulator_for, wraps=True)
 MEAN = Reduction("mean", "b + a", "0", _numpy_mean, _same, "r / (T)n", compensated=True, kinds="f")
 MAX = Reduction("max", "(a != a) ? a : ((a > b) ? a : b)", "LOWEST(T)", np.max, _same)
 MIN = Reduction("min", "(a != a) ? a : ((a < b) ? a : b)", "HIGHEST(T)", np.min, _same)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from needle.array import NDArray, evaluation
+from needle.array import NDArray, evaluation, writing
+from needle.backend.protocol import Device
 from needle.dtypes import DType, float16, float32
 from needle.tensor import Tensor
 
@@ -107,18 +108,18 @@ class Optimizer:
                     self._state_of(param, self._state_arrays(group))
         for group in self.param_groups:
             names = self._state_arrays(group)
-            alike: dict[Hashable, list[tuple[NDArray, ...]]] = {}
+            alike: dict[tuple[int, Device, DType, DType], list[tuple[State, tuple[NDArray, ...]]]] = {}
             for param in group["params"]:
                 if param.grad is not None:
                     state = self._state_of(param, names)
-                    step = state.get("step", 0) + 1
-                    if "step" in self._state_names:
-                        state["step"] = step
                     arrays = (memory_of(param), *[state[name] for name in names], param.grad.cached_data)
-                    kind = (step, param.device, param.dtype, arrays[-1].dtype)
-                    alike.setdefault(kind, []).append(arrays)
-            for (step, *_), batch in alike.items():  # type: ignore[misc]
-                evaluation.update(partial(self._new_values, group, step), batch)
+                    kind = (state.get("step", 0) + 1, param.device, param.dtype, arrays[-1].dtype)
+                    alike.setdefault(kind, []).append((state, arrays))
+            for (step, *_), members in alike.items():
+                writing.update(partial(self._new_values, group, step), [arrays for _, arrays in members])
+                if "step" in self._state_names:
+                    for state, _ in members:  # a step that failed is not counted
+                        state["step"] = step
 
     def _new_values(self, group: Mapping[str, Any], step: int, *arrays: NDArray) -> list[NDArray]:
         """`_update` for a parameter's memory, its state and its gradient, in the dtype that steps are computed in."""
@@ -149,7 +150,7 @@ class Optimizer:
             dtype, device = state_dtype(param), param.device
             zeros = {name: evaluation.full(param.shape, 0, dtype, device) for name in missing}
             evaluation.realize(list(zeros.values()))  # in one launch
-            state = self.state.setdefault(param, {})
+            state = self.state.setdefault(param, {"step": 0} if "step" in self._state_names else {})
             state |= zeros
         for name in names:
             if state[name].device is not param.device:  # the parameter has moved

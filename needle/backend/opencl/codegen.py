@@ -153,7 +153,9 @@ def expression_defines(program: Program, output_count: int, columns: Sequence[st
         "RANK": rank,
         "OPERANDS": max(operands, 1),
         "PARAMETERS": parameters(program, output_count) or "const long start0",
-        "STARTS": ", ".join(f"start{k}" for k in range(operands)) or "0",
+        "MOVE_TO_STARTS": " ".join(
+            f"{name} += start{k};" for k, (_, name) in enumerate(_arrays(program, output_count))
+        ),
         "TYPES": type_definitions(program.dtypes),
         "LOAD_FULL": loads(program, output_count, columns, full=True),
         "LOAD_TAIL": loads(program, output_count, columns, full=False),

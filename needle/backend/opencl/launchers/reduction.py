@@ -64,6 +64,8 @@ class _Fold:
 
     def defines(self, device: OpenCLDevice, index: str, result: DType) -> dict[str, str | int]:
         merged, name = self.layout.layout, cl_type(self.accumulator)
+        if self.record.wraps and self.accumulator.kind == "i":
+            name = f"u{name}"  # the same bits, and overflow is defined
         if self.accumulator.itemsize == 1 and device.profile.local_size > 1:
             name = "int"  # a register holds no less there, and bytes in local memory crash Mesa's compiler
         return {

@@ -1,0 +1,124 @@
+"""Writing into arrays that have memory: one at a time, or many alike together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+from weakref import ref
+
+import numpy as np
+
+from needle.array.evaluation import adopt, cast, common_device, copy, full, lock, realize, stand_in
+from needle.array.expression import SCALARS, linearize, positions
+from needle.array.ndarray import NDArray, Storage
+from needle.dtypes import DType, Scalar
+
+
+def write(target: NDArray, value: Any) -> None:
+    """Write `value`, broadcast and cast, into the realized view `target`."""
+    if isinstance(value, NDArray):
+        common_device("assignment", [target, value])
+    elif isinstance(value, (*SCALARS, np.generic)):
+        value = full((), _weak_scalar(value, target.dtype), target.dtype, target.device)
+    else:
+        value = NDArray.from_numpy(np.asarray(value), target.device)
+    value = cast(value, target.dtype)
+    if value.shape != target.shape:
+        value = value.broadcast_to(target.shape)
+    with lock:
+        assign([target], [value if value._pending is None else stand_in(value)])
+
+
+def _weak_scalar(value: Any, dtype: DType) -> Scalar:
+    """`value` as assignment takes it: a float written into an integer array is cut to an integer."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return int(value) if isinstance(value, float) and dtype.kind in "iu" else value
+
+
+def assign(targets: Sequence[NDArray], values: Sequence[NDArray]) -> None:
+    """Compute `values` into `targets`, realized views of one shape on one device, in one launch.
+
+    Each value has its target's shape and dtype. A pending value afterwards shares its target's memory (after
+    an error it has none), so the caller must give it up. Everything else that was still to read the old contents
+    is computed first; that includes an inner step of a value which the caller holds on to.
+    """
+    if not prod(targets[0].shape):
+        return
+    with lock:
+        spaces = {id(t.storage): t.geometry for t in targets}
+        work = linearize(values)
+        if any(spaces.get(id(a._storage), a.geometry) != a.geometry for a in work.inputs):
+            values = [copy(v) for v in values]  # they read elements that the launch overwrites
+            work = linearize(values)
+        # From here on nothing holds the values' inner steps: those that live on are somebody else's, to be read yet.
+        expression = work.expression
+        del work
+        value_readers = [None if v._pending is None else v._pending.readers for v in values]
+        for value in values:
+            value._pending = None
+        _realize_readers([target.storage for target in targets])
+        targets[0].device.evaluate(expression, targets)
+        for value, target, own_readers in zip(values, targets, value_readers, strict=True):
+            target.storage.note_write()
+            if own_readers is not None:
+                own_readers.move_to(target.storage.readers)
+                adopt(value, target)
+
+
+def _realize_readers(storages: Sequence[Storage]) -> None:
+    """Compute all that has yet to read `storages`. After an error what is still pending goes on being known to them."""
+    waiting = [(storage.readers, storage.readers.take()) for storage in storages]
+    try:
+        realize([array for _, arrays in waiting for array in arrays])
+    except BaseException:
+        for readers, arrays in waiting:
+            for array in arrays:
+                if array._pending is not None:
+                    readers.add(ref(array))
+        raise
+
+
+def update(compute: Callable[..., list[NDArray]], batch: Sequence[tuple[NDArray, ...]]) -> None:
+    """Write compute(*arrays) into the first of the arrays in place, for each tuple of arrays in `batch`.
+
+    `compute` is elementwise, gives a value for each array that is written, and depends on nothing but dtypes and
+    device, which are the same in all tuples; arrays of a tuple have one shape. Plain arrays, in memory of their own,
+    share recording, kernel and launches. Everything that was still to read the old contents is computed first.
+    """
+    seen = Counter(array._storage for arrays in batch for array in arrays)
+    plain = [arrays for arrays in batch if _is_plain(arrays) and all(seen[array._storage] == 1 for array in arrays)]
+    if len(plain) < 2:
+        plain = []
+    else:
+        _update_together(compute, plain)
+    together = {id(arrays) for arrays in plain}
+    for arrays in batch:
+        if id(arrays) not in together:
+            values = compute(*arrays)
+            assign(arrays[: len(values)], values)
+
+
+def _is_plain(arrays: tuple[NDArray, ...]) -> bool:
+    """Whether each array is computed, not empty and begins its memory, its elements in C order."""
+    shape = arrays[0].shape
+    for array in arrays:
+        if array._storage is None or array._offset or array.shape != shape or not array.is_contiguous():
+            return False
+    return 0 not in shape
+
+
+def _update_together(compute: Callable[..., list[NDArray]], batch: list[tuple[NDArray, ...]]) -> None:
+    first = batch[0]
+    with lock:
+        values = compute(*first)
+        count = len(values)
+        work = linearize(values)
+        expression, reads = work.expression, positions(work.inputs, first)
+        del values, work  # nothing is left to read the arrays but who else recorded it
+        written = [target.storage for arrays in batch for target in arrays[:count]]
+        _realize_readers(written)
+        first[0].device.evaluate_alike(expression.program, expression.scalars, batch, reads)
+        for storage in written:
+            storage.note_write()
