@@ -52,7 +52,7 @@ typedef VEC(T) loose_t __attribute__((aligned(sizeof(T))));  // a vector at any 
 
 // Adds to `data` and `index` the offsets of element `i` of a layout: `rank` extents, then the strides in the
 // data, then those in the indices. Only the first `used` dimensions count, the last of them varying fastest.
-inline void place(__constant const long *layout, const int rank, const int used, long i, long *data, long *index)
+static inline void place(__constant const long *layout, const int rank, const int used, long i, long *data, long *index)
 {
     if (used == 1) {
         *data += i * layout[rank];
@@ -69,7 +69,7 @@ inline void place(__constant const long *layout, const int rank, const int used,
 
 // An index counted from the front; whatever lies outside [0, size) comes out negative.
 // Its sign is asked before it is widened: Mesa's compiler takes a widened int for one that is never negative.
-inline long counted(const INDEX_T index, const long size)
+static inline long counted(const INDEX_T index, const long size)
 {
     const long at = index < 0 ? size + index : index;
     return at < size ? at : -1;

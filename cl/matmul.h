@@ -8,15 +8,18 @@
 #ifndef T
 #define T float
 #endif
-// The type of sums, and how an element becomes one and a sum an element. Halves are only stored as halves, which
+// The type of sums, and how an element becomes one and a sum an element: `uint` for short integers, whose products
+// would be of type int and overflow. Halves are only stored as halves, which
 // every device can do.
 #ifdef T_IS_HALF
 #define SUM_T float
 #define LOAD(from, i) vload_half(i, from)
 #define STORE(to, i, sum) vstore_half(sum, i, to)
 #else
+#ifndef SUM_T
 #define SUM_T T
-#define LOAD(from, i) (from)[i]
+#endif
+#define LOAD(from, i) ((SUM_T)(from)[i])
 #define STORE(to, i, sum) (to)[i] = (sum)
 #endif
 

@@ -84,7 +84,7 @@ typedef ulong16 pairs_t;
 #define LOW 0xFFFFFFFFUL
 
 // The words of BATCH blocks from number `first` on, under `seed`, in their order.
-inline void philox(const ulong first, const ulong seed, uint *words)
+static inline void philox(const ulong first, const ulong seed, uint *words)
 {
     for (int block = 0; block < BATCH; block += LANES) {
         ulong lanes[LANES] __attribute__((aligned(sizeof(counters_t))));
@@ -146,7 +146,7 @@ inline void philox(const ulong first, const ulong seed, uint *words)
 #endif
 
 // -2 ln(word / 2^WORD_BITS) of a word, rounded to REAL and split into (1 + x) 2^e with sqrt(1/2) < 1 + x <= sqrt(2).
-inline REAL minus_two_log(WORD word)
+static inline REAL minus_two_log(WORD word)
 {
     word = word > 1 ? word : 1;
     const int rest_bits = WORD_BITS - FRACTION_BITS;
@@ -208,7 +208,7 @@ inline REAL minus_two_log(WORD word)
 #endif
 }
 
-inline REAL square_root(const REAL a)
+static inline REAL square_root(const REAL a)
 {
 #if WIDE
     return sqrt(a);  // in double, correctly rounded everywhere
@@ -230,7 +230,7 @@ inline REAL square_root(const REAL a)
 // Two normal numbers from two words: a radius times the cosine and the sine of an angle, which is a quadrant
 // and a place within it.
 __attribute__((always_inline))  // a loop that calls cannot become vector code
-inline void normal_pair(const WORD first, const WORD second, REAL *one, REAL *other)
+static inline void normal_pair(const WORD first, const WORD second, REAL *one, REAL *other)
 {
     const WORD quadrant = second >> (WORD_BITS - 2);
     const SIGNED numerator = 2 * ((SIGNED)(second << 2) >> (WORD_BITS - FRACTION_BITS)) + 1;
@@ -283,7 +283,7 @@ inline void normal_pair(const WORD first, const WORD second, REAL *one, REAL *ot
 #endif
 
 // A number times scale plus shift. Uniform numbers stop at `last`, which is below their upper end.
-inline REAL scaled(REAL number, const REAL scale, const REAL shift, const REAL last)
+static inline REAL scaled(REAL number, const REAL scale, const REAL shift, const REAL last)
 {
     number = number * scale;
     number = number + shift;

@@ -80,7 +80,7 @@ typedef VEC(T) loose_t __attribute__((aligned(sizeof(T))));  // a vector at any 
 #define LARGER(x, m) ((x) > (m) ? (x) : (m))
 
 // exp(x) for x <= 0 or NaN, within 1.5 units in the last place; 0 for -infinity.
-inline vector_t exp_of(vector_t x)
+static inline vector_t exp_of(vector_t x)
 {
 #if OWN_EXP
     // x = k ln 2 + r with |r| <= ln(2)/2. Adding 1.5 * 2^23 rounds k to an integer in the low bits of `t`.
@@ -103,7 +103,7 @@ inline vector_t exp_of(vector_t x)
 }
 
 // log(x), lane by lane: it is wanted once a row, and some compilers cannot do it on long vectors.
-inline vector_t log_of(vector_t x)
+static inline vector_t log_of(vector_t x)
 {
 #if WIDTH > 1
     REAL lanes[WIDTH] __attribute__((aligned(sizeof(vector_t))));
@@ -119,7 +119,7 @@ inline vector_t log_of(vector_t x)
 // Where a log-sum-exp is infinite, any finite sum of exponentials will do: it is added to the infinity.
 #if RESULT == 2
 #define SHIFT(m) ((m) == INFINITY || (m) == -INFINITY ? 0 : (m))
-inline vector_t shifted(vector_t x, vector_t shift)
+static inline vector_t shifted(vector_t x, vector_t shift)
 {
     x -= shift;
     return x > 0 ? 0 : x;
@@ -130,7 +130,7 @@ inline vector_t shifted(vector_t x, vector_t shift)
 #endif
 
 // sum += term, the rounding error collected in `lost` (Kahan).
-inline void add_exactly(vector_t *sum, vector_t *lost, vector_t term)
+static inline void add_exactly(vector_t *sum, vector_t *lost, vector_t term)
 {
     const vector_t corrected = term - *lost;
     const vector_t total = *sum + corrected;
@@ -139,7 +139,7 @@ inline void add_exactly(vector_t *sum, vector_t *lost, vector_t term)
 }
 
 // Where row `i` begins. `layout` holds `rank` extents, the last varying fastest, then as many strides.
-inline long place(__constant const long *layout, const int rank, long i)
+static inline long place(__constant const long *layout, const int rank, long i)
 {
     long offset = 0;
     for (int d = rank - 1; d > 0; d--) {
@@ -161,7 +161,7 @@ inline long place(__constant const long *layout, const int rank, long i)
 #endif
 
 // An incomplete vector; the lanes beyond it hold -infinity, whose exponential is 0.
-inline vector_t load_rest(__global const T *x, const int count)
+static inline vector_t load_rest(__global const T *x, const int count)
 {
 #if WIDTH > 1
     REAL lanes[WIDTH] __attribute__((aligned(sizeof(vector_t))));
@@ -172,7 +172,7 @@ inline vector_t load_rest(__global const T *x, const int count)
 #endif
 }
 
-inline void store_rest(const vector_t v, __global T *out, const int count)
+static inline void store_rest(const vector_t v, __global T *out, const int count)
 {
 #if WIDTH > 1
     REAL lanes[WIDTH] __attribute__((aligned(sizeof(vector_t))));
@@ -182,7 +182,7 @@ inline void store_rest(const vector_t v, __global T *out, const int count)
 }
 
 // Vector `t` of `full` whole ones and one of `rest` elements.
-inline void store_columns(const vector_t v, __global T *out, const int t, const int full, const int rest)
+static inline void store_columns(const vector_t v, __global T *out, const int t, const int full, const int rest)
 {
     if (t < full)
         STORE_VECTOR(v, out, t * WIDTH);

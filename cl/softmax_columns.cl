@@ -77,7 +77,7 @@ void softmax_columns(__global const T *restrict input, __global T *restrict outp
 
 #else
 
-inline vector_t gather_lanes(__global const T *const *x, const long k)
+static inline vector_t gather_lanes(__global const T *const *x, const long k)
 {
     REAL lanes[WIDTH] __attribute__((aligned(sizeof(vector_t))));
     #pragma unroll
@@ -85,7 +85,7 @@ inline vector_t gather_lanes(__global const T *const *x, const long k)
     return *(vector_t *)lanes;
 }
 
-inline void scatter_lanes(const vector_t v, __global T *const *out, const long k)
+static inline void scatter_lanes(const vector_t v, __global T *const *out, const long k)
 {
     REAL lanes[WIDTH] __attribute__((aligned(sizeof(vector_t))));
     *(vector_t *)lanes = v;

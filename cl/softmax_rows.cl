@@ -4,7 +4,7 @@
 
 #if LOCAL > 1
 #define FOLD(name, combine)                                                      \
-    inline REAL name(const REAL mine, __local REAL *scratch)                     \
+    static inline REAL name(const REAL mine, __local REAL *scratch)              \
     {                                                                            \
         const int me = get_local_id(0);                                          \
         barrier(CLK_LOCAL_MEM_FENCE);                                            \
@@ -22,7 +22,7 @@
 #else
 // The fold of a vector's lanes, by halves.
 #define FOLD(name, combine)                                                      \
-    inline REAL name(const vector_t mine, REAL *scratch)                         \
+    static inline REAL name(const vector_t mine, REAL *scratch)                  \
     {                                                                            \
         *(vector_t *)scratch = mine;                                             \
         for (int half_size = WIDTH / 2; half_size > 0; half_size /= 2)           \
@@ -51,7 +51,7 @@ FOLD(fold_sum, m + x)
 
 // The last vector of a row of `n` elements: it ends with the row and so begins inside the vector before it. Where
 // the row is shorter than a vector, its last element is repeated.
-inline vector_t load_end(__global const T *x, const long n)
+static inline vector_t load_end(__global const T *x, const long n)
 {
 #if WIDTH > 1
     if (n < WIDTH) {
@@ -65,7 +65,7 @@ inline vector_t load_end(__global const T *x, const long n)
 #endif
 }
 
-inline void store_end(const vector_t v, __global T *out, const long n)
+static inline void store_end(const vector_t v, __global T *out, const long n)
 {
 #if WIDTH > 1
     if (n < WIDTH)
@@ -76,7 +76,7 @@ inline void store_end(const vector_t v, __global T *out, const long n)
 }
 
 // 1 in the lanes of the last vector that no other vector has, 0 in the others.
-inline vector_t own_lanes(const long n)
+static inline vector_t own_lanes(const long n)
 {
     REAL lanes[WIDTH] __attribute__((aligned(sizeof(vector_t))));
     for (int i = 0; i < WIDTH; i++) lanes[i] = n < WIDTH ? i < n : i >= WIDTH - n % WIDTH;

@@ -274,6 +274,23 @@ def test_memory_that_only_a_launch_finds_missing(
         assert (x * 4).tolist() == [4, 8]
 
 
+def test_memory_that_only_a_transfer_finds_missing(pool: ndl.Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    cl = pytest.importorskip("pyopencl")
+    copy, refusals = cl.enqueue_copy, [2]
+
+    def refuse(*args: object, **options: object) -> object:
+        if refusals[0]:
+            refusals[0] -= 1
+            raise cl.MemoryError("clEnqueueWriteBuffer failed: MEM_OBJECT_ALLOCATION_FAILURE")
+        return copy(*args, **options)
+
+    monkeypatch.setattr(cl, "enqueue_copy", refuse)
+    with pytest.raises(ndl.OutOfMemoryError, match="cannot provide the memory of a transfer"):
+        ndl.asarray([1.0, 2.0])  # it is tried twice
+    refusals[0] = 1
+    assert ndl.asarray([1.0, 2.0]).tolist() == [1, 2]
+
+
 def test_a_launch_that_fails_harms_no_other(pool: ndl.Device, monkeypatch: pytest.MonkeyPatch) -> None:
     cl = pytest.importorskip("pyopencl")
     launch, left = cl.enqueue_nd_range_kernel, [1]
@@ -331,7 +348,10 @@ def test_the_environment_limits_the_pool(pool: ndl.Device, text: str, nbytes: in
     assert limit == (capacity // 4 if nbytes is None else nbytes)
 
 
-def test_an_environment_that_names_no_amount(pool: ndl.Device) -> None:
-    done = limit_under(pool, "plenty")
+@pytest.mark.parametrize(
+    ("text", "reason"), [("plenty", "is not an amount of memory"), ("0", "is 0 bytes; it must be")]
+)
+def test_an_environment_that_names_no_amount(pool: ndl.Device, text: str, reason: str) -> None:
+    done = limit_under(pool, text)
     assert done.returncode == 1
-    assert "DeviceError: NEEDLE_MEMORY_LIMIT='plenty' is not an amount of memory" in done.stderr.splitlines()[-1]
+    assert f"DeviceError: NEEDLE_MEMORY_LIMIT={text!r} {reason}" in done.stderr.splitlines()[-1]

@@ -250,7 +250,12 @@ def test_bad_arguments(device: ndl.Device) -> None:
         ({"vector_bytes": 256}, "vector_bytes=256 must be"),
         ({"matmul_rows": -1}, "matmul_rows=-1 must be an integer of at least 0"),
         ({"matmul_rows": 6, "matmul_block_bytes": 1 << 40}, "matmul_block_bytes=.* must be smaller: .*local memory"),
-        ({"matmul_rows": 0, "matmul_group": 1 << 20}, "matmul_group=1048576 must be smaller: its square"),
+        ({"matmul_group": 1 << 20}, "matmul_group=1048576 must be a power of two, and smaller: its square"),
+        ({"matmul_group": 12}, "matmul_group=12 must be a power of two"),
+        ({"fold_unroll": 3}, "fold_unroll=3 must be a power of two of at most 16"),
+        ({"fold_unroll": 32}, "fold_unroll=32 must be a power of two of at most 16"),
+        ({"matmul_rows": 2}, "matmul_rows=2 must be 0, or at least 4"),
+        ({"matmul_block_bytes": 64}, "matmul_block_bytes=64 must be a power of two of at least 4096"),
         ({"matmul_rows": 0, "matmul_micro": 1 << 20}, "matmul_micro=1048576 must be smaller: .*local memory"),
     ],
 )

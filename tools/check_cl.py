@@ -4,12 +4,14 @@
 
 The compiler is the clang inside the `clang-tidy` wheel of PyPI, so nothing need be installed on the system;
 the environment variable NEEDLE_CLANG names a clang to use in its place. Each file is compiled twice: as it
-stands, and with vectors of sixteen lanes.
+stands, and with vectors of sixteen lanes. Functions must be `static inline`: a plain `inline` one does not exist for a
+compiler that chooses not to inline it (C99, 6.7.4).
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -26,7 +28,9 @@ TIDY = (
     "--quiet", "--allow-no-checks", "--checks=-*,clang-diagnostic-*", "--header-filter=.*",
     "--warnings-as-errors=*",
 )  # fmt: skip
+PLAIN_INLINE = re.compile(r"^(?!.*\bstatic\b)(?!\s*//).*\binline\b", re.MULTILINE)
 PLANTED_FAULTS = {
+    "plain inline": "inline int f(int a) { return a; }\n__kernel void k(__global int *p) { p[0] = f(1); }\n",
     "error": "__kernel void k(__global float *p) { p[0] = undeclared; }\n",
     "warning": "__kernel void k(__global float *p) { int unused; p[0] = 1; }\n",
 }
@@ -41,7 +45,10 @@ def command(file: Path, variant: tuple[str, ...]) -> list[str]:
 
 
 def check(file: Path, variant: tuple[str, ...]) -> str:
-    """What the compiler says against `file`; empty if it has nothing to say."""
+    """What there is to say against `file`; empty if it is nothing."""
+    plain = PLAIN_INLINE.search(file.read_text())
+    if plain is not None:
+        return f"{file.name}: a function that is inline, but not static: {plain[0].strip()}"
     done = subprocess.run(command(file, variant), capture_output=True, text=True, check=False)
     said = (done.stdout + done.stderr).strip()
     return said or f"exit status {done.returncode}" if done.returncode else ""

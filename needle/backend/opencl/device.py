@@ -122,12 +122,19 @@ class OpenCLDevice(Device):
         """Copy from or to the host by `enqueue(device, queue, target, source, offset, nbytes)`, and wait."""
         with self.lock:
             self._flush()
-            recorder = self.recorder
-            if recorder is None:
-                enqueue(self, self.queue, *arguments).wait()
-            else:
-                recorded(recorder, name, enqueue, self, self.queue, *arguments)
-                self.queue.finish()
+            copy = partial(self._enqueue_copy, name, enqueue, *arguments)
+            try:
+                copy()
+            except cl.MemoryError:
+                self._try_again(copy, "the memory of a transfer")
+
+    def _enqueue_copy(self, name: str, enqueue: Callable[..., cl.Event], *arguments: Any) -> None:
+        recorder = self.recorder
+        if recorder is None:
+            enqueue(self, self.queue, *arguments).wait()
+        else:
+            recorded(recorder, name, enqueue, self, self.queue, *arguments)
+            self.queue.finish()
 
     def synchronize(self) -> None:
         self._check_process()
@@ -140,12 +147,17 @@ class OpenCLDevice(Device):
         try:
             self._submission.flush(self.queue, self.recorder)
         except cl.MemoryError:
-            self.queue.finish()
-            self._memory.give_back()
-            try:
-                self._submission.flush(self.queue, self.recorder)
-            except cl.MemoryError as error:
-                raise self._memory.refusal("the memory of a kernel's operands") from error
+            flush = partial(self._submission.flush, self.queue, self.recorder)
+            self._try_again(flush, "the memory of a kernel's operands")
+
+    def _try_again(self, act: Callable[[], None], what: str) -> None:
+        """Do what the driver had no memory for, once all that is unused has been given back to it."""
+        self.queue.finish()
+        self._memory.give_back()
+        try:
+            act()
+        except cl.MemoryError as error:
+            raise self._memory.refusal(what) from error
 
     def _drain(self) -> None:
         """Wait until nothing that was launched can still be using memory."""
@@ -181,7 +193,7 @@ class OpenCLDevice(Device):
     def launch(self, kernel: cl.Kernel, groups: Sequence[int], local: Sequence[int], *arguments: Any) -> None:
         """Launch `kernel` over `groups` work-groups of `local` work-items in each dimension; do not wait."""
         self._check_process()
-        size = groups if local == _SINGLE else [g * n for g, n in zip(groups, local, strict=True)]
+        size = groups if local == _SINGLE else tuple([g * n for g, n in zip(groups, local, strict=True)])
         with self.lock:
             waiting = self._submission.add(kernel, size, local, arguments)
             if waiting > self._profile.held_launches or groups != _SINGLE or self.recorder is not None:

@@ -36,7 +36,10 @@ def limit_from_environment(capacity: int) -> int | None:
             "K, M, G or T (powers of 1024), or by % of the device's memory"
         )
     amount = float(match[1])
-    return int(amount * capacity / 100 if match[3] else amount * _UNITS[match[2].upper()])
+    limit = int(amount * capacity / 100 if match[3] else amount * _UNITS[match[2].upper()])
+    if limit < 1:
+        raise DeviceError(f"{ENVIRONMENT_VARIABLE}={text!r} is {limit} bytes; it must be at least 1")
+    return limit
 
 
 class Memory:
@@ -78,7 +81,7 @@ class Memory:
     def allocate(self, nbytes: int) -> cl.MemoryObject:
         """A buffer of `nbytes`. Raises OutOfMemoryError if there is none after all that is unused was freed."""
         if nbytes > self.largest:
-            raise self.refusal(f"{nbytes} bytes")
+            raise self.refusal(f"{nbytes} bytes", nbytes)
         try:
             buffer = self._pool.allocate(nbytes) if self._limit is None else self._attempt(nbytes)
         except cl.Error:  # what it means is found out below
@@ -98,7 +101,7 @@ class Memory:
             self.release()
             buffer = self._attempt(nbytes)
         if buffer is None:
-            raise self.refusal(f"{nbytes} bytes")
+            raise self.refusal(f"{nbytes} bytes", nbytes)
         return buffer
 
     def _attempt(self, nbytes: int) -> cl.MemoryObject | None:
@@ -120,11 +123,11 @@ class Memory:
                 return None
         return buffer
 
-    def refusal(self, what: str) -> OutOfMemoryError:
-        """The error that says what could not be had, and how things stand."""
+    def refusal(self, what: str, nbytes: int = 0) -> OutOfMemoryError:
+        """The error that says what could not be had, `nbytes` where that is known, and how things stand."""
         info = self.info()
         bound = f"the device has {self._queue.device.global_mem_size} bytes and gives at most {self.largest} at once"
-        if info.limit is not None and info.limit < self.largest:
+        if info.limit is not None and nbytes <= self.largest:
             bound = f"the limit is {info.limit} bytes (set by {ENVIRONMENT_VARIABLE} or limit_memory)"
         return OutOfMemoryError(
             f"{self._device_name} cannot provide {what}: {info.in_use} bytes are in use, "

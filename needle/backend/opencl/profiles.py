@@ -51,8 +51,12 @@ class Profile:
         most = device.max_work_group_size
         expected = f"a power of two of at most {most}, the device's largest work-group"
         _expect(_is_power(items) and items <= most, "local_size", items, expected)
-        expected = f"smaller: its square is a work-group, and the device's largest is {most}"
-        _expect(self.matmul_rows or tile * tile <= most, "matmul_group", tile, expected)
+        expected = f"a power of two, and smaller: its square is a work-group, and the device's largest is {most}"
+        _expect(_is_power(tile) and tile * tile <= most, "matmul_group", tile, expected)
+        unroll, rows, block = self.fold_unroll, self.matmul_rows, self.matmul_block_bytes
+        _expect(_is_power(unroll) and unroll <= 16, "fold_unroll", unroll, "a power of two of at most 16")
+        _expect(rows == 0 or rows >= 4, "matmul_rows", rows, "0, or at least 4")
+        _expect(_is_power(block) and block >= 4096, "matmul_block_bytes", block, "a power of two of at least 4096")
         needed, there = self._matmul_local_bytes(device), device.local_mem_size
         name = "matmul_block_bytes" if self.matmul_rows else "matmul_micro"
         expected = f"smaller: products would take {needed} bytes of local memory, of which the device has {there}"
@@ -106,16 +110,14 @@ def _matmul_on_cpu(device: cl.Device) -> dict[str, int]:
 def profile_for(device: cl.Device) -> Profile:
     """The profile for an OpenCL device, from what it says of itself."""
     units = device.max_compute_units
+    local = 1 << (min(256, device.max_work_group_size).bit_length() - 1)
+    matmul_group = 1 << ((local.bit_length() - 1) // 2)
     if device.type & cl.device_type.CPU and device.native_vector_width_float > 1:
         # One work-item a group, long vectors: a CPU's lanes are its vector registers. Many groups a
         # core even out what other processes take.
         return Profile(
             vector_bytes=cpu_vector_bytes(device), local_size=1, groups=128 * units, wide_index=True,
-            cores=units, fold_columns=128, held_launches=16, **_matmul_on_cpu(device),
+            cores=units, fold_columns=128, held_launches=16, matmul_group=matmul_group, **_matmul_on_cpu(device),
         )  # fmt: skip
     # A GPU, or a CPU whose driver makes its vectors of neighbouring work-items (Mesa's llvmpipe).
-    local = 1 << (min(256, device.max_work_group_size).bit_length() - 1)
-    matmul_group = 1 << ((local.bit_length() - 1) // 2)
-    return Profile(
-        vector_bytes=4, local_size=local, groups=32 * units, wide_index=False, matmul_group=min(16, matmul_group)
-    )
+    return Profile(vector_bytes=4, local_size=local, groups=32 * units, wide_index=False, matmul_group=matmul_group)

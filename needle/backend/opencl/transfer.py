@@ -61,7 +61,7 @@ class HostMemory:
     def __init__(self) -> None:
         self._free: dict[int, list[np.ndarray]] = {}
         self._held = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the collector may free a lease while its thread holds this
 
     def empty(self, shape: Shape, dtype: DType, nbytes: int) -> np.ndarray:
         """An array with undefined contents, which anybody may keep and write into."""

@@ -159,6 +159,8 @@ def _defines(kernel: str, dtype: DType, profile: Profile) -> Defines:
         defines |= {"GROUP": profile.matmul_group, "MICRO": profile.matmul_micro}
     elif kernel == "matvec_tiles":
         defines["ITEMS"] = profile.matmul_group**2
+    if kernel.endswith("_tiles") and dtype.kind in "iu" and dtype.itemsize < 4:
+        defines["SUM_T"] = "uint"
     return defines
 
 
