@@ -10,7 +10,7 @@ import numpy as np
 
 from needle.autograd import Op, Value, enable_grad, gradients, make_value
 from needle.dtypes import float64, is_float
-from needle.tensor import Tensor, asarray, ones_like
+from needle.tensor import Tensor, asarray, ones_like, zeros_like
 
 
 class _Alias(Op):
@@ -49,7 +49,7 @@ def value_and_grad(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -
                 raise ValueError(f"grad needs a function that returns one element; it returned shape {result.shape}")
             variables = [inputs[i] for i in positions]
             found = gradients(result, variables, ones_like(result), create_graph=True)
-        filled = [v * 0 if g is None else g for g, v in zip(found, variables, strict=True)]
+        filled = [zeros_like(v) if g is None else g for g, v in zip(found, variables, strict=True)]
         return result, tuple(filled) if several else filled[0]
 
     return differentiated

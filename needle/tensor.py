@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ from needle import ops
 from needle.array import NDArray, evaluation
 from needle.array.operators import Operators
 from needle.array.views import as_shape
-from needle.autograd import Value, backward, make_value
+from needle.autograd import Value, backward, is_grad_enabled, make_value
 from needle.backend.protocol import Device
 from needle.dtypes import DEFAULT_FLOAT, DType, DTypeLike, Scalar, Shape, as_dtype, is_float
+from needle.errors import DeviceError
 from needle.ops import creation
 from needle.ops.creation import DeviceLike
 
@@ -80,6 +81,12 @@ class Tensor(Operators, Value):
     def T(self) -> Tensor:
         """A view with the last two axes exchanged."""
         return ops.transpose(self)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """The tensors along the first axis. Raises TypeError for a tensor without axes."""
+        if not self.ndim:
+            raise TypeError("a tensor of shape () cannot be iterated over; item() is its one element")
+        return (self[i] for i in range(len(self)))
 
     def __len__(self) -> int:
         return len(self.cached_data)
@@ -163,9 +170,12 @@ class Tensor(Operators, Value):
             seed = creation.full(self.shape, 1, self.dtype, self.device)
             return make_value(seed) if create_graph else seed
         grad = out_grad if isinstance(out_grad, Value) else make_value(creation.asarray(out_grad, None, self.device))
-        if grad.cached_data.shape != self.shape:
-            raise ValueError(f"out_grad has shape {grad.cached_data.shape}; the tensor has {self.shape}")
-        return grad if create_graph else grad.cached_data
+        given = grad.cached_data
+        if given.shape != self.shape:
+            raise ValueError(f"out_grad has shape {given.shape}; the tensor has {self.shape}")
+        if given.device is not self.device:
+            raise DeviceError(f"out_grad is on {given.device.name}, the tensor on {self.device.name}")
+        return ops.astype(grad, self.dtype) if create_graph else given.astype(self.dtype)
 
     @property
     def data(self) -> Tensor:
@@ -206,6 +216,8 @@ class Tensor(Operators, Value):
         """Write into the tensor's memory. Raises RuntimeError where a gradient would be lost."""
         if self.requires_grad:
             raise RuntimeError("a tensor that requires a gradient cannot be written into; write into its .data")
+        if isinstance(value, Value) and value.requires_grad and is_grad_enabled():
+            raise RuntimeError("a tensor that requires a gradient cannot be written into another; write its .data")
         self.cached_data[index] = value.cached_data if isinstance(value, Value) else value
 
     def astype(self, dtype: DTypeLike) -> Tensor:

@@ -288,6 +288,27 @@ def test_depth_of_100_000(device: ndl.Device) -> None:
     assert middle() is None
 
 
+@pytest.mark.parametrize(
+    ("function", "x"),
+    [
+        (lambda x: ndl.maximum(x, 0).sqrt(), -1.0), (lambda x: ndl.minimum(x, 0).sqrt(), 1.0),
+        (lambda x: ndl.floor(x).log(), 0.3), (lambda x: ndl.ceil(x).log(), -0.3), (lambda x: ndl.trunc(x).log(), 0.3),
+        (lambda x: ndl.round(x).log(), 0.3), (lambda x: ndl.sqrt(ndl.sign(x)), 0.0),
+        (lambda x: (x**0 - 1).sqrt(), 3.0), (lambda x: (ndl.pow(x, ndl.zeros(1)) - 1).sqrt(), 3.0),
+    ],
+)  # fmt: skip
+def test_what_does_not_depend_on_x_has_gradient_0(device: ndl.Device, function: Any, x: float) -> None:
+    """Even where the gradient that comes from above is infinite, as PyTorch has it."""
+    w = ndl.Tensor([x])
+    function(w).sum().backward()
+    assert w.grad.tolist() == [0]
+
+
+def test_the_gradient_of_an_unused_infinity_is_0(device: ndl.Device) -> None:
+    gradient = ndl.grad(lambda x, y: y.sum())(ndl.asarray([np.inf, 1.0]), ndl.ones(2))
+    assert gradient.tolist() == [0, 0]
+
+
 # -- higher orders ----------------------------------------------------------------------------------
 
 

@@ -116,6 +116,11 @@ def test_transforms_apply_in_order(device):
     assert next(iter(DataLoader(dataset, batch_size=2)))[0].tolist() == [2.0, 4.0]
 
 
+def test_mixed_numbers_are_stacked_as_needle_promotes(device):
+    ((batch,),) = DataLoader([0.5, 1, 2], batch_size=3)
+    assert batch.dtype == np.float32 and batch.tolist() == [0.5, 1, 2]
+
+
 def test_collate_makes_the_batch(device):
     def pad(items: list[list[int]]) -> np.ndarray:
         return np.array([item + [0] * (3 - len(item)) for item in items])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -253,6 +254,23 @@ def test_a_backend_that_does_not_load_is_listed_with_the_reason(entry_points: Ca
     assert ndl.ones(1, device="numpy").item() == 1
     with pytest.raises(ndl.DeviceError, match="'beads'"):
         ndl.device("beads")
+
+
+def test_a_backend_that_cannot_look_for_devices_hides_no_other(entry_points: Callable[..., None]) -> None:
+    class Broken(AbacusBackend):
+        def discover(self) -> list[ndl.DeviceInfo]:
+            raise OSError("no beads today")
+
+    class Strange(AbacusBackend):
+        def discover(self) -> list[ndl.DeviceInfo]:
+            return [replace(super().discover()[0], name="strange", kind="quantum")]
+
+    entry_points(broken=lambda: Broken, strange=lambda: Strange)
+    broken = next(info for info in ndl.devices() if info.name == "broken")
+    assert broken.problem == "its backend cannot look for devices: OSError: no beads today"
+    with pytest.raises(ndl.DeviceError, match="device 'broken' cannot be used: its backend cannot look"):
+        ndl.device("broken")
+    assert registry._best_device().name != "strange" and ndl.device("strange").info.kind
 
 
 # -- processes --------------------------------------------------------------------------------------

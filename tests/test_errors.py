@@ -38,6 +38,14 @@ CASES: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
      "Python integer 200 is out of bounds for int8"),
     ("a negative number for an unsigned", lambda: ndl.full(2, -1, "uint8"), OverflowError,
      "Python integer -1 is out of bounds for uint8"),
+    ("an integer that no float holds", lambda: x() + 10**400, OverflowError, "1329 bits does not fit in float32"),
+    ("a list of integers that do not fit", lambda: ndl.asarray([1, 300], dtype="uint8"), OverflowError,
+     "300 does not fit in uint8"),
+    ("an array of text", lambda: ndl.asarray(np.array(["3"]), dtype="float32"), TypeError, "is not numeric"),
+    ("filled with nothing", lambda: ndl.full(2, None), TypeError, "value=None must be a number"),
+    ("part of a class", lambda: ndl.one_hot([0, 2], 2.5), TypeError, "'float' object cannot be interpreted"),
+    ("the elements of a single number", lambda: list(ndl.asarray(3.0)), TypeError,
+     r"shape \(\) cannot be iterated over"),
     ("an unknown dtype", lambda: x().astype("float8"), TypeError, "'float8'.*expected one of bool, int8"),
     ("an unsupported dtype", lambda: ndl.asarray(np.zeros(2, complex)), TypeError, "complex128"),
     ("text as data", lambda: ndl.asarray(["a", "b"]), TypeError, "is not numeric|not supported"),
@@ -182,3 +190,27 @@ def test_a_foreign_operand_gets_its_turn(device: ndl.Device) -> None:
 def test_equality_with_something_else_is_false(device: ndl.Device) -> None:
     assert (x() == None) is False  # noqa: E711
     assert (x() != "a") is True
+
+
+def test_operands_on_another_device(device: ndl.Device) -> None:
+    names = [info.name for info in ndl.devices() if info.problem is None and info.name != device.name]
+    if not names:
+        pytest.skip("there is only one device")
+    there = ndl.device(names[-1])
+    labels, seed = ndl.asarray(np.array([0, 1]), device=there), ndl.ones((2, 3), device=there)
+    with pytest.raises(ndl.DeviceError, match=f"input is on {device.name}, its targets or weights on {there.name}"):
+        ndl.nn.functional.cross_entropy(x(), labels)
+    for function in (ndl.softmax, ndl.exp, lambda y: y[:]):
+        with pytest.raises(ndl.DeviceError, match=f"out_grad is on {there.name}, the tensor on {device.name}"):
+            function(ndl.Tensor(x().numpy())).backward(seed)
+    w, v = ndl.Tensor([1.0, 1.0]), ndl.Tensor([2.0, 2.0])
+    w.grad, v.grad = ndl.ones(2), ndl.ones(2, device=there)
+    with pytest.raises(ndl.DeviceError, match=f"is on {device.name}, its gradient on {there.name}"):
+        ndl.optim.SGD([w, v], 0.1).step()
+    assert w.tolist() == [1, 1]
+
+
+def test_a_seed_of_another_dtype_is_cast(device: ndl.Device) -> None:
+    w = ndl.Tensor([1.0, 2.0])
+    w.backward(ndl.asarray([1, 2]))
+    assert w.grad.dtype == np.float32 and w.grad.tolist() == [1, 2]

@@ -155,3 +155,34 @@ def test_an_operation_of_the_users(device: ndl.Device) -> None:
     w.data[...] = 0
     with pytest.raises(GraphError, match=REFUSED):
         y.sum().backward()
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_labels_that_were_overwritten(device: ndl.Device, dtype: str) -> None:
+    w, labels = ndl.Tensor([[1.0, 2.0, 3.0]]), ndl.asarray(np.array([0], dtype))
+    loss = nn.functional.cross_entropy(w, labels)
+    labels[0] = 2
+    with pytest.raises(GraphError, match=REFUSED):
+        loss.backward()
+    assert w.grad is None
+
+
+@pytest.mark.parametrize("name", ["layer_norm", "cross_entropy"])
+def test_what_a_differentiable_gradient_would_compute_again(device: ndl.Device, name: str) -> None:
+    w = ndl.Tensor([[1.0, 2.0, 4.0]])
+    z = w * 1.0
+    functional = nn.functional
+    loss = (functional.layer_norm(z, 3) ** 3).sum() if name == "layer_norm" else functional.cross_entropy(z, [1])
+    z.detach()[0, 0] = 5.0
+    with pytest.raises(GraphError, match=REFUSED):
+        loss.backward(create_graph=True)
+
+
+def test_a_write_that_would_lose_a_gradient(device: ndl.Device) -> None:
+    target, w = ndl.zeros((2,)), ndl.Tensor([1.0])
+    with pytest.raises(RuntimeError, match="requires a gradient cannot be written into another"):
+        target[0:1] = w * 2
+    target[0:1] = (w * 2).data
+    with ndl.no_grad():
+        target[1:] = w * 3
+    assert target.tolist() == [2, 3]

@@ -268,6 +268,8 @@ def test_batch_norm_launches(device):
 
 
 def test_normalization_errors(device):
+    with pytest.raises(ValueError, match="needs both running_mean and running_var, or neither"):
+        nn.functional.batch_norm(tensor(2, 3), ndl.zeros(3), None, training=True)
     with pytest.raises(ValueError, match=r"BatchNorm1d expects inputs of shape \(N, 3\) or \(N, 3, L\); got \(2, 4\)"):
         nn.BatchNorm1d(3)(tensor(2, 4))
     with pytest.raises(ValueError, match=r"more than one value per channel to train; input is \(1, 3\)"):
@@ -304,3 +306,9 @@ def test_a_small_model_learns(device):
     assert losses[-1] < 0.3 * losses[0]
     predicted = model.eval()(inputs).numpy().argmax(1)
     assert (predicted == labels).mean() > 0.9
+
+
+def test_an_empty_batch_leaves_the_running_statistics(device):
+    layer = nn.BatchNorm1d(2)
+    assert layer(ndl.zeros((0, 2))).shape == (0, 2)
+    assert layer.running_mean.tolist() == [0, 0] and layer.running_var.tolist() == [1, 1]

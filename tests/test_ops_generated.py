@@ -227,6 +227,7 @@ def test_negative_exponents_give_0_or_1(device: ndl.Device, dtype: str) -> None:
     base = ndl.asarray([1, -1, -1, 2, 0, -5, -127], dtype=dtype)  # -127 squared is 1 in a byte
     exponent = ndl.asarray([-3, -2, -3, -1, -1, -2, -1], dtype=dtype)
     assert ndl.pow(base, exponent).tolist() == [1, 1, -1, 0, 0, 0, 0]
+    assert ndl.pow(base[:3], int(np.iinfo(dtype).min)).tolist() == [1, 1, 1]
 
 
 @each([d for d in DECLARATIONS if accepts(d, "b") and d.record.typing != "float"])

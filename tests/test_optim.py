@@ -327,6 +327,8 @@ def test_the_state_follows_a_parameter_to_another_device(device):
         ({"state.0.exp_avg": np.zeros(3, np.float32)}, r"'state.0.exp_avg' has shape \(3,\); the parameter has \(2,\)"),
         ({"state.0.exp_avg": 0.5}, "'state.0.exp_avg' must be a tensor"),
         ({"state.0.step": "two"}, "'state.0.step' must be a whole number"),
+        ({"state.0.step": -1}, "'state.0.step' must be a whole number of at least 0, not -1"),
+        ({"state.0.step": True}, "'state.0.step' must be a whole number"),
         ({"param_groups.0.lr": -1.0}, "lr=-1.0 must be at least 0"),
     ],
 )
@@ -381,6 +383,7 @@ def test_bad_parameters(device):
         (SGD, {"momentum": 1.0}, "momentum=1.0 must be at least 0 and below 1"),
         (SGD, {"weight_decay": -1}, "weight_decay=-1 must be"),
         (SGD, {"nesterov": True}, "nesterov=True needs a momentum"),
+        (SGD, {"nesterov": "no", "momentum": 0.9}, "nesterov='no' must be True or False"),
         (Adam, {"betas": (0.9, 1.0)}, "beta2=1.0 must be"),
         (Adam, {"beta1": -0.1}, "beta1=-0.1 must be"),
         (Adam, {"eps": -1e-8}, "eps=-1e-08 must be"),

@@ -30,6 +30,8 @@ def shaped(request, device):
     """A second device on the same hardware, with another profile."""
     if not isinstance(device, OpenCLDevice):
         pytest.skip("only OpenCL devices have a profile")
+    if "llvmpipe" in device.info.description:
+        pytest.skip("llvmpipe stops every loop after 32768 turns; launches in its own profile stay below that")
     with _reshaped(device, request.param) as opened:
         yield opened
 

@@ -249,3 +249,26 @@ def test_casts_cut_floats_and_wrap_integers(device: ndl.Device) -> None:
 def test_unsupported_dtypes(device: ndl.Device, dtype: str) -> None:
     with pytest.raises(TypeError, match=r"expected one of bool, int8, .*float64"):
         ndl.asarray([1], dtype=dtype)
+
+
+def test_python_floats_keep_the_precision_that_is_asked_for(device: ndl.Device) -> None:
+    assert ndl.asarray([0.1]).dtype == np.float32
+    assert ndl.asarray([16777217.0], dtype="int64").item() == 16777217
+    if device.supports(np.dtype(np.float64)):
+        assert ndl.asarray([0.1], dtype="float64").item() == ndl.Tensor([[0.1]], dtype="float64").item() == 0.1
+
+
+def test_what_is_written_takes_the_dtype_of_its_target(device: ndl.Device) -> None:
+    x = ndl.zeros((2, 2))
+    x[0], x[1] = [1.0, 2.5], np.array([3, 1e-3])  # doubles, which a device may not have
+    assert x.tolist() == [[1, 2.5], [3, float(np.float32(1e-3))]]
+
+
+def test_ranges_of_numpy_s_integers_are_integers(device: ndl.Device) -> None:
+    assert ndl.arange(np.int64(3)).dtype == np.int64 and ndl.arange(0, np.int32(3)).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("exponent", [1, 2, 3])
+def test_powers_of_bools_are_those_of_integers(device: ndl.Device, exponent: int) -> None:
+    power = ndl.asarray([True, False]) ** exponent
+    assert power.dtype == np.int64 and power.tolist() == [1, 0]

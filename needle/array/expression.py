@@ -134,6 +134,11 @@ def check_scalar(value: Any, dtype: DType) -> Scalar:
     if isinstance(value, np.generic):
         value = value.item()
     join_scalar(dtype, value)
+    if dtype.kind == "f" and isinstance(value, int):
+        try:
+            float(value)
+        except OverflowError:
+            raise OverflowError(f"an integer of {value.bit_length()} bits does not fit in {dtype}") from None
     return value
 
 

@@ -49,7 +49,7 @@ class Template:
             result = self._function(*operands, **options)
             return result if self._reduction is None else TABLE[self._reduction.name](result, axis, axis is not None)
         evaluation.realize(operands)
-        device = operands[0].device
+        device = evaluation.common_device(self._function.__name__.strip("_"), operands)
         kinds = tuple([(o.shape, o.dtype) for o in operands])
         known = self._recorded(device, kinds, axis, tuple(options.items()))
         expression = Expression(known.program, [operands[i] for i in known.reads], known.scalars)

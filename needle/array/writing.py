@@ -23,7 +23,8 @@ def write(target: NDArray, value: Any) -> None:
     elif isinstance(value, (*SCALARS, np.generic)):
         value = full((), _weak_scalar(value, target.dtype), target.dtype, target.device)
     else:
-        value = NDArray.from_numpy(np.asarray(value), target.device)
+        with np.errstate(all="ignore"):  # cast here: the device may not have the dtype
+            value = NDArray.from_numpy(np.asarray(value).astype(target.dtype, copy=False), target.device)
     value = cast(value, target.dtype)
     if value.shape != target.shape:
         value = value.broadcast_to(target.shape)

@@ -58,7 +58,7 @@ class DeviceInfo:
     description: str
     vendor: str
     driver: str
-    kind: str  # "gpu", "cpu", "accelerator" or "host"
+    kind: str  # "gpu", "accelerator", "cpu", "host" (NumPy) or "other"
     memory: int  # bytes, 0 where unknown
     float64: bool
     float16: bool

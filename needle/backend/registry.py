@@ -2,14 +2,14 @@
 
 Beside the two that come with needle, packages register theirs under the entry-point group
 `needle.backends`: the name is the backend's, the object a `Backend` class. A backend is imported when
-devices are first asked for; one that cannot be imported is listed with the reason.
+devices are first asked for; one that cannot be imported, or finds no devices for an error, is listed with the reason.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from weakref import WeakSet
 
@@ -52,12 +52,19 @@ def _load() -> dict[str, Backend]:
 
 def devices() -> list[DeviceInfo]:
     """The facts of every device of every backend; `problem` says why one cannot be used."""
-    found = [info for backend in _load().values() for info in backend.discover()]
-    found += [
-        DeviceInfo(name, "no device", "", "", "other", 0, False, False, f"its backend does not load: {why}")
-        for name, why in _broken.items()
-    ]
-    return found
+    found = [info for name, backend in _load().items() for info in _discovered(name, backend)]
+    return found + [_absent(name, f"its backend does not load: {why}") for name, why in _broken.items()]
+
+
+def _discovered(name: str, backend: Backend) -> Sequence[DeviceInfo]:
+    try:
+        return backend.discover()
+    except Exception as error:  # as above
+        return [_absent(name, f"its backend cannot look for devices: {type(error).__name__}: {error}")]
+
+
+def _absent(name: str, problem: str) -> DeviceInfo:
+    return DeviceInfo(name, "no device", "", "", "other", 0, False, False, problem)
 
 
 def device(name: str | Device) -> Device:
@@ -71,8 +78,8 @@ def device(name: str | Device) -> Device:
     if not isinstance(name, str):
         raise TypeError(f"device={name!r} must be a name or a Device")
     with _lock:
-        for backend in _load().values():
-            infos = backend.discover()
+        for key, backend in _load().items():
+            infos = _discovered(key, backend)
             wanted = _resolve_index(name, backend.name, [i.name for i in infos])
             for info in infos:
                 if info.name == wanted:
@@ -125,7 +132,12 @@ def _best_device() -> Device:
         except DeviceError as error:
             raise DeviceError(f"{ENVIRONMENT_VARIABLE}={named}: {error}") from None
     usable = [info for info in devices() if info.problem is None]
-    return device(min(usable, key=lambda info: _PREFERENCE.index(info.kind)).name)
+    return device(min(usable, key=_rank).name)
+
+
+def _rank(info: DeviceInfo) -> int:
+    """The place of a device in the order of preference; last for a kind that needle does not know."""
+    return _PREFERENCE.index(info.kind) if info.kind in _PREFERENCE else len(_PREFERENCE)
 
 
 def all_devices() -> list[Device]:
@@ -137,7 +149,7 @@ class AbsentDevice(Device):
     """Stands for a device that this machine lacks: it can be asked whether it is enabled, no more."""
 
     def __init__(self, name: str, problem: str) -> None:
-        super().__init__(DeviceInfo(name, "no device", "", "", "other", 0, False, False, problem))
+        super().__init__(_absent(name, problem))
 
     def _refuse(self, *args: object, **kwargs: object) -> None:
         raise DeviceError(f"device {self.name!r} cannot be used: {self.info.problem}")

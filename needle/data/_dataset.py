@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from needle import ops
+from needle.dtypes import promote
 from needle.tensor import Tensor
 
 Transform = Callable[[Any], Any]
@@ -100,7 +102,8 @@ def _stack_arrays(items: Sequence[Any]) -> np.ndarray:
             f"items of different shapes, {' and '.join(map(str, sorted(shapes)))}, cannot be stacked into a batch; "
             "give the loader a `collate` that makes them fit"
         )
-    return np.stack(rows)
+    dtype = reduce(promote, {row.dtype for row in rows})
+    return np.stack([row.astype(dtype, copy=False) for row in rows])
 
 
 def _as_host(data: Any) -> np.ndarray:

@@ -30,7 +30,7 @@ class LabelCrossEntropy(Op):
 
     def vjp(self, index: int, grad: Any, output: Any, logits: Any, labels: Any, classes: Any) -> Any:
         # What the forward pass kept has no history: a gradient that is to be differentiated computes it again.
-        logs = LogSoftmax(self.axis)(logits) if isinstance(logits, Value) else self.log_probabilities
+        logs = LogSoftmax(self.axis)(logits) if isinstance(grad, Value) else self.log_probabilities
         seed = constant_value(grad)
         if seed is None:
             return _gradient(logs, labels, classes, grad * self.scale)

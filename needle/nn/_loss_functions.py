@@ -9,8 +9,10 @@ import numpy as np
 
 from needle import ops
 from needle.array import NDArray
+from needle.autograd import make_value
 from needle.backend.protocol import Device
 from needle.dtypes import DType, int32, int64, is_float, is_integer
+from needle.errors import DeviceError
 from needle.nn._checks import one_of
 from needle.nn._label_loss import LabelCrossEntropy
 from needle.ops.gather import check_in_range
@@ -56,7 +58,8 @@ def cross_entropy(
         in_range, may_ignore = _check_range("cross_entropy", target, input.shape[axis], ignore_index)
         if in_range and not may_ignore:
             scale = 1 / target.size if reduction == "mean" else 1.0
-            loss: Tensor = LabelCrossEntropy(axis, scale)(input, *_labels_and_classes(input, target))
+            labels, classes = _labels_and_classes(input, target)
+            loss: Tensor = LabelCrossEntropy(axis, scale)(input, make_value(labels), classes)
             return loss
     scores = ops.log_softmax(input, axis)
     return _negative_likelihood("cross_entropy", scores, target, weight, ignore_index, reduction, label_smoothing)
@@ -118,6 +121,8 @@ def _check_scores(what: str, input: Tensor, reduction: str) -> None:
 
 def _as_target(target: Any, input: Tensor) -> Any:
     if isinstance(target, Tensor):
+        if target.device is not input.device:
+            raise DeviceError(f"input is on {input.device.name}, its targets or weights on {target.device.name}")
         return target
     # Through NumPy, an int is known to be in range or not as the numbers of an array are.
     return asarray(np.asarray(target) if isinstance(target, int) else target, device=input.device)

@@ -34,7 +34,7 @@ class Standardize(Op):
         return (x - mean) * scale
 
     def vjp(self, index: int, grad: Any, output: Any, x: Any, mean: Any, scale: Any) -> Any:
-        if isinstance(x, Value):  # under create_graph: the scale has to be part of the graph
+        if isinstance(grad, Value):  # under create_graph: the scale has to be part of the graph
             scale = statistics(x, self.axes, self.eps)[2]
         mean_grad = ops.mean(grad, self.axes, keepdims=True)
         mean_product = ops.mean(grad * output, self.axes, keepdims=True)

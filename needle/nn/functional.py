@@ -152,12 +152,14 @@ def batch_norm(
     channels = _check_channels(input, running_mean, running_var, weight, bias)
     axes = tuple(a for a in range(input.ndim) if a != 1)
     per_channel = (channels, *(1,) * (input.ndim - 2))
+    if (running_mean is None) != (running_var is None):
+        raise ValueError("batch_norm needs both running_mean and running_var, or neither")
     if training:
         count = input.size // max(channels, 1)
         if count == 1:
             raise ValueError(f"batch_norm needs more than one value per channel to train; input is {input.shape}")
         result, mean, var = standardize(input, axes, eps)
-        if running_mean is not None and running_var is not None:
+        if running_mean is not None and running_var is not None and count:  # an empty batch says nothing
             _move_towards(running_mean, mean, momentum, 1)
             _move_towards(running_var, var, momentum, count / (count - 1))  # unbiased
             # Now: pending, they would hold on to the statistics of many batches. Both in one launch.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from needle.ops.base import SCALARS, elementwise, operator
+from needle.ops.base import SCALARS, elementwise, operator, zeros_like
 from needle.ops.comparison import equal, greater_equal, logical_and, where
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def remainder(x: Tensor, y: Tensor | float) -> Tensor:
     kinds=NUMBERS,
     sample=((0.3, 3), (-2, 3)),
     gradient=(
-        lambda g, z, x, y: g * _power_slope(x, y),
+        lambda g, z, x, y: _power_gradient(g, x, y),
         lambda g, z, x, y: g * z * (_log(x) if isinstance(x, SCALARS) else _log_of_base(x, y)),
     ),
 )
@@ -96,14 +96,14 @@ def _numpy_power(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     if x.dtype.kind != "i" or not np.any(y < 0):
         return np.power(x, y)
     inverse = np.where(np.abs(x) == 1, np.power(x, y & 1), 0)
-    return np.where(y < 0, inverse, np.power(x, np.abs(y)))
+    return np.where(y < 0, inverse, np.power(x, np.where(y < 0, 0, y)))
 
 
-def _power_slope(x: Any, y: Any) -> Any:
-    """The derivative of x ** y by x, also where y is 0 and x is 0 as well: there it is 0."""
+def _power_gradient(g: Any, x: Any, y: Any) -> Any:
+    """The gradient of x ** y with respect to x: 0 where y is 0, whatever x and g are."""
     if isinstance(y, SCALARS):
-        return y * _power(x, y - 1) if y else 0
-    return where(equal(y, 0), 0, y * _power(x, y - 1))
+        return g * (y * _power(x, y - 1)) if y else zeros_like(g)
+    return where(equal(y, 0), 0, g * (y * _power(x, y - 1)))
 
 
 def _log_of_base(x: Any, y: Any) -> Any:
@@ -117,7 +117,7 @@ def _log(x: float) -> float:
 
 def _power(x: Any, y: Any) -> Any:
     """x ** y, by multiplication for the exponents that people write most."""
-    if isinstance(y, SCALARS) and not isinstance(x, SCALARS):
+    if isinstance(y, SCALARS) and not isinstance(x, SCALARS) and x.dtype.kind != "b":
         if y == 2 and (isinstance(y, int) or x.dtype.kind == "f"):
             return square(x)
         if y == 1:
@@ -175,28 +175,28 @@ def abs(x: Tensor) -> Tensor:
     },
     reference=np.sign,
     kinds=NUMBERS,
-    gradient=lambda g, y, x: g * 0,
+    gradient=lambda g, y, x: zeros_like(g),
 )
 def sign(x: Tensor) -> Tensor:
     """-1, 0 or 1 with the sign of x; NaN stays NaN."""
 
 
-@elementwise(cl={"f": "floor(x)", "iu": "x"}, reference=np.floor, kinds=NUMBERS, gradient=lambda g, y, x: g * 0)
+@elementwise(cl={"f": "floor(x)", "iu": "x"}, reference=np.floor, kinds=NUMBERS, gradient=lambda g, y, x: zeros_like(g))
 def floor(x: Tensor) -> Tensor:
     """The largest whole number not above x."""
 
 
-@elementwise(cl={"f": "ceil(x)", "iu": "x"}, reference=np.ceil, kinds=NUMBERS, gradient=lambda g, y, x: g * 0)
+@elementwise(cl={"f": "ceil(x)", "iu": "x"}, reference=np.ceil, kinds=NUMBERS, gradient=lambda g, y, x: zeros_like(g))
 def ceil(x: Tensor) -> Tensor:
     """The smallest whole number not below x."""
 
 
-@elementwise(cl={"f": "trunc(x)", "iu": "x"}, reference=np.trunc, kinds=NUMBERS, gradient=lambda g, y, x: g * 0)
+@elementwise(cl={"f": "trunc(x)", "iu": "x"}, reference=np.trunc, kinds=NUMBERS, gradient=lambda g, y, x: zeros_like(g))
 def trunc(x: Tensor) -> Tensor:
     """x without its fraction."""
 
 
-@elementwise(cl={"f": "rint(x)", "iu": "x"}, reference=np.round, kinds=NUMBERS, gradient=lambda g, y, x: g * 0)
+@elementwise(cl={"f": "rint(x)", "iu": "x"}, reference=np.round, kinds=NUMBERS, gradient=lambda g, y, x: zeros_like(g))
 def round(x: Tensor) -> Tensor:
     """The nearest whole number, halves to the even one (IEEE 754, NumPy, PyTorch)."""
 
@@ -204,7 +204,7 @@ def round(x: Tensor) -> Tensor:
 def _share(g: Any, z: Any, mine: Any, other: Any) -> Any:
     """The gradient of a minimum or maximum: to the operand it took, in halves where they are equal."""
     taken = equal(z, mine).astype(z.dtype) - 0.5 * equal(mine, other).astype(z.dtype)
-    return g * taken
+    return where(equal(taken, 0), 0, g * taken)  # even of an infinite gradient the other gets none
 
 
 @elementwise(

@@ -22,7 +22,7 @@ import numpy as np
 from needle.array import NDArray, evaluation
 from needle.array.expression import SCALARS as SCALARS
 from needle.array.operators import TABLE
-from needle.autograd import Op, Overwritten, Value, apply
+from needle.autograd import Op, Overwritten, Value, apply, make_value
 from needle.backend.records import Elementwise, Reference, Typing
 from needle.dtypes import DType
 
@@ -151,3 +151,9 @@ def operator(name: str) -> Callable[[F], F]:
 def data_of(x: Tensor | NDArray) -> NDArray:
     """The array of a tensor, or the array itself."""
     return x.cached_data if isinstance(x, Value) else x
+
+
+def zeros_like(x: Tensor | NDArray) -> Any:
+    """Zeros of the shape, dtype and device of `x`: a tensor for a tensor, an array for an array."""
+    zeros = evaluation.full(x.shape, 0, x.dtype, x.device)
+    return make_value(zeros) if isinstance(x, Value) else zeros

@@ -13,7 +13,7 @@ from needle.autograd import Value
 from needle.backend.protocol import Device
 from needle.backend.registry import default_device
 from needle.backend.registry import device as find_device
-from needle.dtypes import DEFAULT_FLOAT, DTypeLike, Scalar, as_dtype, dtype_of_scalar
+from needle.dtypes import DEFAULT_FLOAT, DType, DTypeLike, Scalar, as_dtype, dtype_of_scalar
 
 DeviceLike = Device | str | None
 
@@ -28,7 +28,7 @@ def asarray(data: Any, dtype: DTypeLike = None, device: DeviceLike = None) -> ND
 
     NumPy arrays keep their dtype. Python numbers become bool, int64 or the default float. Arrays that are
     on the device already, in the dtype asked for, are not copied. Raises TypeError for data that is not
-    numeric and ValueError for ragged sequences.
+    numeric, ValueError for ragged sequences, and OverflowError for Python integers that `dtype` does not hold.
     """
     if isinstance(data, Value):
         data = data.cached_data
@@ -41,8 +41,20 @@ def asarray(data: Any, dtype: DTypeLike = None, device: DeviceLike = None) -> ND
         return evaluation.full((), _convert(data, wanted.kind), wanted, place)
     host = _as_numpy(data)
     if dtype is not None:
-        host = host.astype(as_dtype(dtype), copy=False)
+        host = _in_dtype(host, as_dtype(dtype), of_numbers=not hasattr(data, "__array__"))
+    elif host.dtype == np.float64 and not hasattr(data, "__array__"):
+        host = host.astype(DEFAULT_FLOAT)  # Python's floats, which NumPy takes for doubles
     return NDArray.from_numpy(host, place)
+
+
+def _in_dtype(host: np.ndarray, dtype: DType, of_numbers: bool) -> np.ndarray:
+    """`host` in `dtype`. Raises OverflowError for Python's integers that it does not hold; arrays wrap around."""
+    if of_numbers and dtype.kind in "iu" and host.dtype.kind in "iu" and host.size:
+        limits = np.iinfo(dtype)
+        for extreme in (int(host.min()), int(host.max())):
+            if not limits.min <= extreme <= limits.max:
+                raise OverflowError(f"{extreme} does not fit in {dtype}")
+    return host.astype(dtype, copy=False)
 
 
 def _convert(value: Scalar, kind: str) -> Scalar:
@@ -51,22 +63,23 @@ def _convert(value: Scalar, kind: str) -> Scalar:
 
 
 def _as_numpy(data: Any) -> np.ndarray:
-    """Host data as a NumPy array; Python floats become the default float rather than NumPy's float64."""
-    if isinstance(data, (np.ndarray, np.generic)):
-        return np.asarray(data)
+    """Host data as a NumPy array of numbers."""
     if isinstance(data, Sequence) and any(isinstance(item, (Value, NDArray)) for item in data):
         host = np.asarray([np.asarray(item) for item in data])
     else:
         host = np.asarray(data)
-        if host.dtype == np.float64 and not hasattr(data, "__array__"):
-            host = host.astype(DEFAULT_FLOAT)
     if host.dtype.kind not in "biuf":
         raise TypeError(f"data of type {type(data).__name__} (NumPy dtype {host.dtype}) is not numeric")
     return host
 
 
 def full(shape: Any, value: Scalar, dtype: DTypeLike = None, device: DeviceLike = None) -> NDArray:
-    """An array of `shape` filled with `value`; the dtype is that of the Python scalar if not given."""
+    """An array of `shape` filled with `value`; the dtype is that of the Python scalar if not given.
+
+    Raises TypeError for what is not a number.
+    """
+    if not isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating)):
+        raise TypeError(f"value={value!r} must be a number, not a {type(value).__name__}")
     wanted = as_dtype(dtype) if dtype is not None else dtype_of_scalar(value)
     return evaluation.full(as_shape(shape), value, wanted, as_device(device))
 
@@ -81,7 +94,7 @@ def arange(
     first, last = (0, start) if stop is None else (start, stop)
     if step == 0:
         raise ValueError("step=0 makes no range")
-    whole = all(isinstance(v, int) for v in (first, last, step))
+    whole = all(isinstance(v, (int, np.integer)) for v in (first, last, step))
     wanted = as_dtype(dtype) if dtype is not None else dtype_of_scalar(0 if whole else 0.0)
     return NDArray.from_numpy(np.arange(first, last, step).astype(wanted), as_device(device))
 

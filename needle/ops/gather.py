@@ -8,6 +8,7 @@ memory outside the array is touched.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -271,8 +272,10 @@ def one_hot(indices: Any, num_classes: int, dtype: DTypeLike = DEFAULT_FLOAT, de
 
     The vectors are computed where they are used, in the same kernel. Host data goes to `device`, by default
     the default device. An index that is out of range (here a negative one is, too) raises IndexError where
-    it is known on the host, else its vector is all zeros. Raises TypeError for other than integers.
+    it is known on the host, else its vector is all zeros. Raises TypeError for other than integers, in
+    `num_classes` too.
     """
+    num_classes = operator.index(num_classes)
     found = as_indices(indices, num_classes, "one_hot: index", device)
     classes: Any = NDArray.from_numpy(np.arange(num_classes, dtype=found.dtype), found.device)
     return astype(equal(expand_dims(found, -1), classes), as_dtype(dtype))

@@ -9,6 +9,7 @@ from typing import Any
 from needle.array import NDArray, evaluation, writing
 from needle.backend.protocol import Device
 from needle.dtypes import DType, float16, float32
+from needle.errors import DeviceError
 from needle.tensor import Tensor
 
 #: What an optimiser takes: tensors, or groups {"params": tensors, option: value, ...}.
@@ -97,7 +98,8 @@ class Optimizer:
 
         Parameters of one group, dtype and device take their step in common launches, a few parameters in each. A
         tensor that shares a parameter's memory (`param.detach()`) sees the new values. No graph grows.
-        Raises ValueError for a gradient whose shape is not the parameter's; then no parameter has changed.
+        Raises ValueError for a gradient whose shape is not the parameter's, DeviceError for one on another device;
+        then no parameter has changed.
         """
         for param in self.params:
             if param.grad is not None:
@@ -240,12 +242,17 @@ def state_dtype(param: Tensor | NDArray) -> DType:
 
 
 def _check_gradient(param: Tensor) -> None:
-    """Raise TypeError or ValueError for a gradient, set by hand, that is not a tensor of the parameter's shape."""
+    """Raise an error for a gradient, set by hand, that is not a tensor of the parameter's shape on its device."""
     grad = param.grad
     if not isinstance(grad, Tensor):
         raise TypeError(f"the gradient of a parameter is a {type(grad).__name__}; it must be a tensor")
     if grad.shape != param.shape:
         raise ValueError(f"a parameter of shape {param.shape} has a gradient of shape {grad.shape}")
+    if grad.device is not param.device:
+        raise DeviceError(
+            f"a parameter of shape {param.shape} is on {param.device.name}, its gradient on {grad.device.name}; "
+            "move one of them with .to(device)"
+        )
 
 
 def check_range(group: Mapping[str, Any], **ranges: tuple[float, float]) -> None:
@@ -268,8 +275,8 @@ def _check_parameter(index: int, param: Any) -> None:
 
 def _step_count(key: str, value: Any, param: Tensor) -> int:
     """A loaded number of steps."""
-    if not isinstance(value, int):
-        raise ValueError(f"{key!r} must be a whole number, not {value!r}")
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{key!r} must be a whole number of at least 0, not {value!r}")
     return value
 
 

@@ -41,12 +41,12 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ) -> None:
-        super().__init__(
-            params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "nesterov": bool(nesterov)}
-        )
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov})
 
     def _check_options(self, group: Mapping[str, Any]) -> None:
         check_range(group, lr=(0, inf), momentum=(0, 1), weight_decay=(0, inf))
+        if not isinstance(group["nesterov"], bool):
+            raise ValueError(f"nesterov={group['nesterov']!r} must be True or False")
         if group["nesterov"] and group["momentum"] == 0:
             raise ValueError("nesterov=True needs a momentum above 0")
 

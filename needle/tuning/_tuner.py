@@ -148,7 +148,7 @@ class _Bench:
         self._seconds_of = seconds_of
         self._timed: dict[Workload, Case] = {}
         self._odd: dict[Workload, Case] = {}
-        self._right: dict[str, set[Profile]] = {}  # by family, the profiles that computed right results
+        self._right: dict[str, set[Profile]] = {}  # by workload, the profiles that computed right results
         for workload in workloads:
             progress(workload.name)
             self._timed[workload] = self._long_enough(workload)

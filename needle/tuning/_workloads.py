@@ -37,7 +37,7 @@ class Workload:
     """A computation on float32 arrays. `shapes` gives those of its operands for a scale, 16 being the usual.
 
     `function` is applied to tensors and, for what is right, to NumPy arrays. `odd_shapes` are operands of sizes
-    that fill no vector and no tile, on which alone results are checked.
+    that fill no vector and no tile: results are checked on them, too.
     """
 
     name: str

@@ -2,7 +2,7 @@
 
 Sources live in `cl/` (in a wheel: `needle/cl/`). A program is its defines, then the file with every
 `#include "x.h"` replaced by that header, each part under a `#line` directive, so that a compiler error
-names a file and line that the reader can open. Built programs are cached in the process by their source.
+names a file and line that the reader can open. A device keeps the kernels that it has built (`OpenCLDevice.kernel`).
 Between processes the driver's own disk cache serves (PoCL, NVIDIA), or PyOpenCL's where there is none.
 """
 

@@ -2,7 +2,7 @@
 
 A file is JSON. Its "profile" holds the fields (of `profiles.Profile`) that differ from the device's default:
 
-    {"version": 1, "platform": "...", "device": "...", "driver": "...", "compute_units": 2,
+    {"version": 2, "platform": "...", "device": "...", "driver": "...", "compute_units": 2,
      "profile": {"groups": 64, "matmul_depth": 512}}
 
 One in the cache folder is found by its device when that is opened. It must have been made for the device, the
