@@ -93,6 +93,8 @@ class Tensor(Operators, Value):
 
     def __repr__(self) -> str:
         body = np.array2string(self.numpy(), separator=", ", prefix="Tensor(")
+        if not self.size and self.ndim != 1:  # which "[]" does not tell
+            body += f", shape={self.shape}"
         origin = f", op={self.op!r}" if self.op is not None else ", requires_grad=True" if self.requires_grad else ""
         dtype = "" if self.dtype == DEFAULT_FLOAT else f", dtype={self.dtype}"
         return f"Tensor({body}{dtype}, device={self.device.name}{origin})"

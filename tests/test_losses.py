@@ -305,3 +305,9 @@ def test_class_weights_move_with_the_loss_and_are_no_state(device):
     loss = nn.CrossEntropyLoss(ndl.ones(3))
     assert loss.state_dict() == {} and loss.parameters() == []
     assert loss.to("numpy").weight.device is ndl.device("numpy")
+
+
+def test_class_weights_may_be_a_list(device: ndl.Device) -> None:
+    scores, labels = ndl.asarray([[1.0, 2.0], [0.5, 0.0]]), [0, 1]
+    expected = nn.functional.cross_entropy(scores, labels, [1.0, 3.0])
+    assert nn.CrossEntropyLoss(weight=[1.0, 3.0])(scores, labels).item() == expected.item()

@@ -272,3 +272,10 @@ def test_ranges_of_numpy_s_integers_are_integers(device: ndl.Device) -> None:
 def test_powers_of_bools_are_those_of_integers(device: ndl.Device, exponent: int) -> None:
     power = ndl.asarray([True, False]) ** exponent
     assert power.dtype == np.int64 and power.tolist() == [1, 0]
+
+
+def test_numpy_s_integers_are_sizes_as_python_s_are(device: ndl.Device) -> None:
+    x = ndl.ones((2, 4))
+    assert ndl.reshape(x, np.int64(8)).shape == (8,) and x.reshape(np.int64(4), 2).shape == (4, 2)
+    assert len(ndl.split(x, np.int64(2), axis=1)) == 2
+    assert ndl.nn.functional.layer_norm(x, np.int64(4)).shape == (2, 4)

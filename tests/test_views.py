@@ -388,3 +388,8 @@ def test_operands_that_lie_the_other_way_round(device: ndl.Device, shape: tuple[
     np.testing.assert_array_equal((ours[..., ::-1] != ndl.asarray(straight)).numpy(), theirs[..., ::-1] != straight)
     halved, expected = ndl.permute_dims(ndl.asarray(wider)[..., ::2, :], order), wider[..., ::2, :].transpose(order)
     np.testing.assert_array_equal((ours.astype(ndl.int32) + halved).numpy(), theirs.astype(np.int32) + expected)
+
+
+def test_an_empty_tensor_shows_its_shape(device):
+    assert repr(ndl.zeros((0, 3))) == f"Tensor([], shape=(0, 3), device={device.name})"
+    assert repr(ndl.zeros(0)) == f"Tensor([], device={device.name})"

@@ -8,7 +8,7 @@ from needle.nn import functional as F
 from needle.nn._checks import one_of
 from needle.nn._loss_functions import REDUCTIONS
 from needle.nn._module import Module
-from needle.tensor import Tensor
+from needle.tensor import Tensor, asarray
 
 
 class SoftmaxLoss(Module):
@@ -26,7 +26,7 @@ class CrossEntropyLoss(Module):
     """The cross-entropy between the softmax of logits and targets; see `functional.cross_entropy`.
 
     Args:
-        weight: a factor for each class, of shape (C,), kept as a buffer; None for none.
+        weight: a factor for each class, of shape (C,), a tensor, an array or a list, kept as a buffer; None for none.
         ignore_index: a label that contributes nothing.
         reduction: "mean", "sum" or "none".
         label_smoothing: the share, from 0 to 1, of the target that is spread evenly over the classes.
@@ -38,7 +38,7 @@ class CrossEntropyLoss(Module):
 
     def __init__(
         self,
-        weight: Tensor | None = None,
+        weight: Any = None,
         *,
         ignore_index: int = -100,
         reduction: str = "mean",
@@ -47,7 +47,7 @@ class CrossEntropyLoss(Module):
         one_of("reduction", reduction, REDUCTIONS)
         if not 0 <= label_smoothing <= 1:
             raise ValueError(f"label_smoothing={label_smoothing} must be from 0 to 1")
-        self.register_buffer("weight", None if weight is None else weight.detach(), persistent=False)
+        self.register_buffer("weight", None if weight is None else asarray(weight).detach(), persistent=False)
         self.ignore_index = ignore_index
         self.reduction = reduction
         self.label_smoothing = label_smoothing

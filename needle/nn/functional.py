@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from needle import ops
 from needle.array import evaluation
 from needle.nn._checks import one_of, probability
@@ -121,7 +123,7 @@ def layer_norm(
     `normalized_shape` gives the sizes of these axes; `weight` and `bias` have that shape. The variance is
     biased. Raises ValueError where the shapes do not fit.
     """
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    shape = (normalized_shape,) if isinstance(normalized_shape, (int, np.integer)) else tuple(normalized_shape)
     if not shape or input.shape[-len(shape) :] != shape:
         raise ValueError(f"layer_norm over shape {shape}: the last axes of input of shape {input.shape} differ")
     for name, tensor in (("weight", weight), ("bias", bias)):

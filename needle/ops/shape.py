@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from needle.array import NDArray, evaluation
 from needle.array.views import as_shape, infer_shape, normalize_axes, normalize_axis
 from needle.autograd import Op
@@ -154,7 +156,7 @@ def reshape(x: Tensor, shape: Sequence[int] | int) -> Tensor:
 
     Raises ValueError where the number of elements does not fit.
     """
-    wanted = (shape,) if isinstance(shape, int) else shape
+    wanted = (int(shape),) if isinstance(shape, (int, np.integer)) else shape
     target = infer_shape(wanted, data_of(x).size)
     return x if target == x.shape else Reshape(target)(x)
 
@@ -270,7 +272,7 @@ def split(x: Tensor, sections: int | Sequence[int], axis: int = 0) -> list[Tenso
     """
     place = normalize_axis(axis, x.ndim)
     extent = x.shape[place]
-    if isinstance(sections, int):
+    if isinstance(sections, (int, np.integer)):
         if sections < 1 or extent % sections:
             raise ValueError(f"sections={sections} does not divide axis {place} of size {extent}")
         step = extent // sections
