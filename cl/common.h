@@ -13,6 +13,9 @@
 #define INDEX long
 #endif
 
+// Functions are `static inline`: a plain `inline` one does not exist for a compiler that does not inline it. Those that
+// get pointers to local memory are neither: into static ones LLVM moves the address of the kernel's array, which is then
+// not the one that PoCL 3.0 gives the kernel. (tools/check_cl.py insists on both.)
 #define CAT_(a, b) a##b
 #define CAT(a, b) CAT_(a, b)
 

@@ -39,7 +39,7 @@ DEFINE_TRANSPOSE(T)
 #endif
 
 // to[i * to_stride + j] = from[i + j * from_stride] for i, j < WIDTH.
-static inline FULL_VECTORS
+FULL_VECTORS
 void transpose_square(__local T *to, const long to_stride, __global const T *from, const long from_stride)
 {
     vector_t v[WIDTH];
@@ -55,7 +55,7 @@ void transpose_square(__local T *to, const long to_stride, __global const T *fro
 }
 
 // Packs WIDTH rows of A, which lie next to each other along the rows.
-static inline void pack_transposed(__local T *to, __global const T *a, const long depth, const long a_depth)
+void pack_transposed(__local T *to, __global const T *a, const long depth, const long a_depth)
 {
     long k = 0;
     for (; k + WIDTH <= depth; k += WIDTH)
@@ -67,8 +67,8 @@ static inline void pack_transposed(__local T *to, __global const T *a, const lon
 
 // Packs `rows` <= A_ROWS rows of A, `depth` long, as rows of A_STRIDE. What lies below them in the last tile
 // is multiplied but never stored.
-static inline void pack_a(__local T *to, __global const T *a, const long rows, const long depth,
-                          const long a_row, const long a_depth)
+void pack_a(__local T *to, __global const T *a, const long rows, const long depth,
+            const long a_row, const long a_depth)
 {
     long i = 0;
     if (a_depth == 1) {
@@ -95,8 +95,8 @@ static inline long panel_offset(const long j, const long k, const long depth)
 }
 
 // Packs a block of B as panels of TILE_COLUMNS columns, one after another, zeros beside the last columns.
-static inline void pack_b(__local T *to, __global const T *b, const long columns, const long depth,
-                          const long b_depth, const long b_column)
+void pack_b(__local T *to, __global const T *b, const long columns, const long depth,
+            const long b_depth, const long b_column)
 {
     const long whole = columns / TILE_COLUMNS * TILE_COLUMNS;
     long packed = 0, k = 0;
@@ -147,7 +147,7 @@ static inline void store_row(__global T *c, const vector_t left, const vector_t 
 // Defines a function that computes C[rows, columns] = or += packed A @ a packed panel in one register tile of
 // HEIGHT x TILE_COLUMNS sums. A macro, because compilers unroll only what is constant from the outset.
 #define DEFINE_TILE(NAME, HEIGHT)                                                                               \
-static inline FULL_VECTORS void NAME(                                                                           \
+FULL_VECTORS void NAME(                                                                                         \
                  __local const T *a, __local const T *b, const long depth,                                      \
                  __global T *c, const long c_row, const long rows, const long columns, const int join)          \
 {                                                                                                               \
@@ -176,9 +176,9 @@ DEFINE_TILE(middle_tile, MIDDLE_ROWS)
 DEFINE_TILE(small_tile, SMALL_ROWS)
 
 // C[rows, columns] = or += packed A @ a packed panel.
-static inline void multiply_panel(__local const T *a, __local const T *panel, const long depth,
-                                  __global T *c, const long c_row, const long rows, const long columns,
-                                  const int join)
+void multiply_panel(__local const T *a, __local const T *panel, const long depth,
+                    __global T *c, const long c_row, const long rows, const long columns,
+                    const int join)
 {
     long i = 0;
     for (; rows - i > MIDDLE_ROWS; i += TILE_ROWS)
@@ -258,8 +258,8 @@ void matmul_blocks(PARAMETERS, const long row_blocks, const long column_blocks)
 
 // Stages TILE x STEP elements as [k][line]; `lines` and `depth` say how many exist, zeros stand for the others.
 // Neighbouring work-items read along the axis of unit stride.
-static inline void stage(__local SUM_T to[STEP][TILE + 1], __global const T *from, const long lines, const long depth,
-                         const long line_stride, const long depth_stride)
+void stage(__local SUM_T to[STEP][TILE + 1], __global const T *from, const long lines, const long depth,
+           const long line_stride, const long depth_stride)
 {
     for (int n = get_local_id(0); n < TILE * STEP; n += ITEMS) {
         const int line = depth_stride == 1 ? n / STEP : n % TILE;

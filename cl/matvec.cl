@@ -23,7 +23,7 @@
 #endif
 
 // sums[0..3] = the products of four rows of A, contiguous along the depth, with x.
-static inline void dot_rows(T *sums, __global const T *a, const long a_row, __local const T *x, const long depth)
+void dot_rows(T *sums, __global const T *a, const long a_row, __local const T *x, const long depth)
 {
     vector_t sum[4][2];
     #pragma unroll
@@ -52,8 +52,8 @@ static inline void dot_rows(T *sums, __global const T *a, const long a_row, __lo
 }
 
 // sums += the products of `rows` <= SUMS rows of A, contiguous along the rows, with x.
-static inline void add_columns(__local T *sums, __global const T *a, const long rows, const long a_depth,
-                               __local const T *x, const long depth)
+void add_columns(__local T *sums, __global const T *a, const long rows, const long a_depth,
+                 __local const T *x, const long depth)
 {
     const long whole = rows / WIDTH * WIDTH;
     long k = 0;
@@ -80,8 +80,8 @@ static inline void add_columns(__local T *sums, __global const T *a, const long 
 }
 
 // sums[0..rows) += A @ x.
-static inline void add_products(__local T *sums, __global const T *a, const long rows, const long a_row,
-                                const long a_depth, __local const T *x, const long depth)
+void add_products(__local T *sums, __global const T *a, const long rows, const long a_row,
+                  const long a_depth, __local const T *x, const long depth)
 {
     if (a_row == 1 && a_depth != 1) {
         add_columns(sums, a, rows, a_depth, x, depth);

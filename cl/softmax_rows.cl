@@ -4,7 +4,7 @@
 
 #if LOCAL > 1
 #define FOLD(name, combine)                                                      \
-    static inline REAL name(const REAL mine, __local REAL *scratch)              \
+    REAL name(const REAL mine, __local REAL *scratch)                            \
     {                                                                            \
         const int me = get_local_id(0);                                          \
         barrier(CLK_LOCAL_MEM_FENCE);                                            \

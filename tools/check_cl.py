@@ -4,8 +4,8 @@
 
 The compiler is the clang inside the `clang-tidy` wheel of PyPI, so nothing need be installed on the system;
 the environment variable NEEDLE_CLANG names a clang to use in its place. Each file is compiled twice: as it
-stands, and with vectors of sixteen lanes. Functions must be `static inline`: a plain `inline` one does not exist for a
-compiler that chooses not to inline it (C99, 6.7.4).
+stands, and with vectors of sixteen lanes. Functions must be `static inline`, or neither if they get pointers to local
+memory (see cl/common.h).
 """
 
 from __future__ import annotations
@@ -28,9 +28,15 @@ TIDY = (
     "--quiet", "--allow-no-checks", "--checks=-*,clang-diagnostic-*", "--header-filter=.*",
     "--warnings-as-errors=*",
 )  # fmt: skip
-PLAIN_INLINE = re.compile(r"^(?!.*\bstatic\b)(?!\s*//).*\binline\b", re.MULTILINE)
+#: Heads of functions that break the rules on `static` and `inline`.
+BAD_HEADS = {
+    "inline, but not static": re.compile(r"^(?!.*\bstatic\b)(?!\s*//).*\binline\b", re.MULTILINE),
+    "static, and gets local memory": re.compile(r"^\s*static\b[^;{()]*\([^;{]*__local\b[^;{]*\{", re.MULTILINE),
+}
 PLANTED_FAULTS = {
     "plain inline": "inline int f(int a) { return a; }\n__kernel void k(__global int *p) { p[0] = f(1); }\n",
+    "static with local": "static inline int f(__local int *a) { return a[0]; }\n"
+    "__kernel void k(__global int *p) { __local int a[1]; a[0] = 1; p[0] = f(a); }\n",
     "error": "__kernel void k(__global float *p) { p[0] = undeclared; }\n",
     "warning": "__kernel void k(__global float *p) { int unused; p[0] = 1; }\n",
 }
@@ -46,9 +52,10 @@ def command(file: Path, variant: tuple[str, ...]) -> list[str]:
 
 def check(file: Path, variant: tuple[str, ...]) -> str:
     """What there is to say against `file`; empty if it is nothing."""
-    plain = PLAIN_INLINE.search(file.read_text())
-    if plain is not None:
-        return f"{file.name}: a function that is inline, but not static: {plain[0].strip()}"
+    text = file.read_text()
+    for fault, pattern in BAD_HEADS.items():
+        if head := pattern.search(text):
+            return f"{file.name}: a function that is {fault}: {head[0].strip()}"
     done = subprocess.run(command(file, variant), capture_output=True, text=True, check=False)
     said = (done.stdout + done.stderr).strip()
     return said or f"exit status {done.returncode}" if done.returncode else ""

@@ -49,9 +49,8 @@ class Base:
             return exact
         size = np.abs(exact) if scale is None else np.broadcast_to(scale, exact.shape)
         noise = self.rng.uniform(-1, 1, exact.shape) * (AMPLIFY * ulps * float(np.finfo(dtype).eps) / 2)
-        return np.where(
-            np.isfinite(exact) & np.isfinite(size), exact + noise * np.where(np.isfinite(size), size, 0), exact
-        )
+        size = np.where(np.isfinite(size), size, np.abs(exact))  # atan(inf) is rounded, too
+        return np.where(np.isfinite(exact), exact + noise * np.where(np.isfinite(size), size, 0), exact)
 
     def _decide(self, decision: Array, margin: Array) -> Array:
         """Record a decision, and how far what it depends on is from where it would turn out otherwise."""
