@@ -88,4 +88,5 @@ def shifted(x: Array, y: Array, left: bool) -> Array:
     by = np.where(out, 0, y).astype(x.dtype)
     if left:
         return np.where(out, 0, np.left_shift(x, by)).astype(x.dtype)
-    return np.where(out, -(x < 0).astype(np.int8), np.right_shift(x, by)).astype(x.dtype)
+    empty = -(x < 0).astype(np.int8)
+    return np.where(out, empty.astype(x.dtype), np.right_shift(x, by))  # int8 would make doubles of uint64
