@@ -393,3 +393,12 @@ def test_grad_refuses(device: ndl.Device) -> None:
 
 def test_gradcheck_of_a_zero_dimensional_input(device: ndl.Device) -> None:
     assert ndl.gradcheck(lambda x: x * x, ndl.Tensor(np.float32(0.3)), seed=1)
+
+
+def test_the_mixed_second_derivative_of_a_power_at_exponent_0(device: ndl.Device) -> None:
+    """d/dy of y x^(y-1) at y = 0 is 1/x; it was lost where the gradient was cut to 0 (found by a random program)."""
+    x, y = ndl.Tensor([2.0, 0.5]), ndl.Tensor([0.0, 0.0])
+    ndl.pow(x, y).sum().backward(create_graph=True)
+    slope, y.grad = x.grad, None
+    slope.sum().backward()
+    np.testing.assert_allclose(y.grad.numpy(), [0.5, 2.0], rtol=1e-6)
