@@ -91,7 +91,7 @@ def _run(
     libraries |= {name: f"not measured: {problem}" for name, problem in absent.items()}
     for name, text in (*facts.items(), *libraries.items()):
         console.print(f"{name}: {text}", highlight=False, soft_wrap=True, markup=False)
-    measured = _floors(device, [r.library for r in runners.values() if isinstance(r, LocalRunner)], quick)
+    measured = _floors(device, [r.lib for r in runners.values() if isinstance(r, LocalRunner)], quick)
     seed = settings.seed if settings.seed is not None else time.time_ns() % 2**32
     rounds = settings.rounds or (QUICK_ROUNDS if quick else ROUNDS)
     comparison = Comparison(runners, peers.load("numpy", settings.device), rounds, quick, seed)

@@ -49,10 +49,10 @@ class _Call:
     """A computation by one library, as it is sampled."""
 
     def __init__(self, library: Library, call: Callable[[], Any]) -> None:
-        self.library, self.call = library, call
+        self.lib, self.call = library, call
 
     def sample(self, repeats: int) -> float:
-        lib, call = self.library, self.call
+        lib, call = self.lib, self.call
         with lib.inference():
             began = time.perf_counter()
             for _ in range(repeats):

@@ -18,12 +18,12 @@ class LocalRunner:
     """Runs cases by a library in this process."""
 
     def __init__(self, library: Library) -> None:
-        self.library = library
+        self.lib = library
         self.name = library.name
 
     def prepare(self, case: Case, seed: int, quick: bool, drawn: Drawn | None = None) -> list[np.ndarray]:
         """Compute with fresh inputs, `drawn` if given, and return the results of the first calls for the check."""
-        lib = self.library
+        lib = self.lib
         lib.chosen = ""
         sets, state = drawn or case.draw(np.random.default_rng(seed), quick)
         call = case.bind(lib, state)
@@ -44,18 +44,18 @@ class LocalRunner:
         return results
 
     def _scope(self) -> Any:
-        return Library.inference(self.library) if self._records else self.library.inference()
+        return Library.inference(self.lib) if self._records else self.lib.inference()
 
     def _submit(self, inputs: Sequence[Any]) -> Sequence[Any]:
         result = self._call(*inputs)
         outputs = result if isinstance(result, (tuple, list)) else (result,)
         if self._computes:
-            self.library.compute(outputs)
+            self.lib.compute(outputs)
         return outputs
 
     def sample(self, repeats: int) -> float:
         """Seconds of one call: `repeats` of them, one after the other, with one wait at the end."""
-        submit, inputs, wait = self._submit, self._inputs, self.library.wait
+        submit, inputs, wait = self._submit, self._inputs, self.lib.wait
         gc.disable()
         try:
             with self._scope():
@@ -75,11 +75,11 @@ class LocalRunner:
     @property
     def chosen(self) -> str:
         """Which of several ways was the fastest."""
-        return self.library.chosen
+        return self.lib.chosen
 
     def facts(self) -> tuple[str, str]:
         """The library's version and note."""
-        return self.library.version, self.library.note
+        return self.lib.version, self.lib.note
 
     def close(self) -> None:
         """End it."""

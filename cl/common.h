@@ -2,6 +2,10 @@
 #ifndef NEEDLE_COMMON_H
 #define NEEDLE_COMMON_H
 
+// Functions are `static inline`: a plain `inline` one does not exist for a compiler that does not inline it. Those that
+// get pointers to local memory are neither: into static ones LLVM moves the address of the kernel's array, which is then
+// not the one that PoCL 3.0 gives the kernel. (tools/check_cl.py insists on both.)
+
 // Lanes of the vectors a work-item computes on: 1, 2, 4, 8 or 16. 16 fills an AVX-512 register with
 // floats; a GPU, whose lanes are work-items, wants 1.
 #ifndef WIDTH
@@ -13,9 +17,17 @@
 #define INDEX long
 #endif
 
-// Functions are `static inline`: a plain `inline` one does not exist for a compiler that does not inline it. Those that
-// get pointers to local memory are neither: into static ones LLVM moves the address of the kernel's array, which is then
-// not the one that PoCL 3.0 gives the kernel. (tools/check_cl.py insists on both.)
+// Writes a vector past the caches if the compiler knows how, so that memory need not be read only to be overwritten.
+// The address must be a multiple of the vector's size.
+#define STREAM(vector_type, target, value) *(__global vector_type *)(target) = (value)
+#ifdef __has_builtin
+#if __has_builtin(__builtin_nontemporal_store)
+#undef STREAM
+#define STREAM(vector_type, target, value) __builtin_nontemporal_store(value, (__global vector_type *)(target))
+#endif
+#endif
+#define IS_ALIGNED(vector_type, target) ((size_t)(target) % sizeof(vector_type) == 0)
+
 #define CAT_(a, b) a##b
 #define CAT(a, b) CAT_(a, b)
 

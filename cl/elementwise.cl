@@ -42,6 +42,14 @@ void elementwise(__constant const long *layout, const long rows, const long per_
         INDEX at[OPERANDS] = {0};
         locate(row, layout, at);
         const INDEX stop = min(full, place + (end - vector));
+#ifdef STREAM_FULL
+        for (; CAN_STREAM && place < stop; place += LOCAL, vector += LOCAL) {
+            const INDEX column = place * WIDTH;
+            LOAD_FULL
+            COMPUTE
+            STREAM_FULL
+        }
+#endif
         for (; place < stop; place += LOCAL, vector += LOCAL) {
             const INDEX column = place * WIDTH;
             LOAD_FULL
@@ -57,6 +65,9 @@ void elementwise(__constant const long *layout, const long rows, const long per_
             vector += LOCAL;
         }
     }
+#ifdef STREAM_FULL
+    write_mem_fence(CLK_GLOBAL_MEM_FENCE);  // such stores are not in order with others by themselves
+#endif
 }
 #endif
 

@@ -10,6 +10,7 @@
 //   LOAD_TAIL         the same for the last `lanes` elements of a row; further lanes repeat the first
 //   COMPUTE           statements computing the outputs, each named `result0`, `result1`, ...
 //   STORE_FULL, STORE_TAIL   statements writing them
+//   STREAM_FULL       if results are large: as STORE_FULL, past the caches, where CAN_STREAM holds for the row
 // and for `tiles` on a CPU, where inputs' neighbours lie along the rows:
 //   BLOCK_TYPES       DEFINE_BLOCK for the element types of those inputs
 //   LOAD_BLOCK        statements reading WIDTH rows of such inputs at once, to be taken one by one

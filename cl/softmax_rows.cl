@@ -118,8 +118,8 @@ void softmax_rows(__global const T *restrict input, __global T *restrict output,
         vector_t largest[UNROLL];
         #pragma unroll
         for (int u = 0; u < UNROLL; u++) largest[u] = LOWEST;
-        vector_t end = LOWEST;
-        if (uneven) largest[0] = end = load_end(x, n);
+        vector_t tail = LOWEST;
+        if (uneven) largest[0] = tail = load_end(x, n);
         long k = get_local_id(0);
         for (; k + (UNROLL - 1) * jump < full; k += UNROLL * jump) {
             #pragma unroll
@@ -153,9 +153,9 @@ void softmax_rows(__global const T *restrict input, __global T *restrict output,
             add_exactly(&sum, &lost, part[0]);
         }
         if (uneven) {
-            const vector_t v = shifted(end, shift), e = exp_of(v);
+            const vector_t v = shifted(tail, shift), e = exp_of(v);
             sum += e * own;
-            end = KEPT(v, e);
+            tail = KEPT(v, e);
         }
         const REAL total = fold_sum(sum, scratch);
 
@@ -170,7 +170,7 @@ void softmax_rows(__global const T *restrict input, __global T *restrict output,
             STORE_VECTOR(FINISH(shifted(LOAD_VECTOR(x, k * gap), shift), factor), out, k * inner);
 #endif
         }
-        if (uneven) store_end(FINISH_KEPT(end, factor), out, n);
+        if (uneven) store_end(FINISH_KEPT(tail, factor), out, n);
 #endif
     }
 }

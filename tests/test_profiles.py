@@ -22,6 +22,7 @@ SHAPES = {
         "vector_bytes": 4, "local_size": 1, "wide_index": False, "fold_columns": 1, "groups": 1, "matmul_rows": 0,
         "matmul_group": 1,
     },
+    "results past the caches": {"streamed_bytes": 1},
 }  # fmt: skip
 
 
@@ -81,6 +82,27 @@ def test_strided_operands(shaped, view):
         ours, theirs = a[index[view]], x[index[view]]
         other = x if view in ("column", "row") else theirs.copy()
     np.testing.assert_array_equal((ours * 2 + ndl.asarray(other)).numpy(), theirs * 2 + other)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "int64"])
+@pytest.mark.parametrize("start", [0, 1, 8, 16])
+def test_results_at_any_alignment(shaped, start, dtype):
+    x = np.arange(40 * 67).reshape(40, 67).astype(dtype)
+    target, expected = ndl.zeros((40, 100), dtype=dtype), np.zeros((40, 100), dtype)
+    target.cached_data[:, start : start + 67] = (ndl.asarray(x) * 2).cached_data
+    expected[:, start : start + 67] = x * 2
+    np.testing.assert_array_equal(target.numpy(), expected)
+    flat, line = ndl.zeros(5000, dtype=dtype), np.zeros(5000, dtype)
+    flat.cached_data[start : start + 2680] = (ndl.asarray(x).reshape(-1) + 1).cached_data
+    line[start : start + 2680] = x.reshape(-1) + x.dtype.type(1)
+    np.testing.assert_array_equal(flat.numpy(), line)
+
+
+@pytest.mark.parametrize("columns", [1, 16, 33])
+def test_gathered_rows(shaped, columns):
+    x = np.arange(50 * columns, dtype=np.float32).reshape(50, columns)
+    indices = np.random.default_rng(2).integers(-50, 50, (7, 5))
+    np.testing.assert_array_equal(ndl.take(ndl.asarray(x), ndl.asarray(indices), axis=0).numpy(), x[indices])
 
 
 @pytest.mark.parametrize("order", [(0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 1, 0)])

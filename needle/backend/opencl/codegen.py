@@ -110,6 +110,19 @@ def stores(program: Program, output_count: int, columns: Sequence[str], full: bo
     return "\n".join(lines)
 
 
+def streaming_defines(program: Program, output_count: int) -> dict[str, str | int]:
+    """What `elementwise` needs to write whole vectors of its contiguous outputs past the caches."""
+    vectors = [f"VEC({cl_type(program.dtypes[number])})" for number in program.outputs[:output_count]]
+    rows = [f"out{k} + at[{k}]" for k in range(output_count)]
+    targets = list(zip(vectors, rows, strict=True))
+    return {
+        "CAN_STREAM": " && ".join(f"IS_ALIGNED({vector}, {row})" for vector, row in targets),
+        "STREAM_FULL": " ".join(
+            f"STREAM({vector}, {row} + column, result{k});" for k, (vector, row) in enumerate(targets)
+        ),
+    }
+
+
 def compute(program: Program) -> str:
     """Statements that compute the program's outputs from its inputs, one for each node."""
     dtypes = program.dtypes

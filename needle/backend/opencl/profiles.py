@@ -16,6 +16,9 @@ import pyopencl as cl
 VERSION = 2
 
 
+_MAY_BE_0 = ("streamed_bytes", "held_launches", "matmul_rows")
+
+
 @dataclass(frozen=True)
 class Profile:
     """The shape of launches on one device."""
@@ -25,6 +28,7 @@ class Profile:
     groups: int  # most groups a launch is split into; each walks its own stretch
     wide_index: bool  # whether 64-bit indices cost nothing here
     cores: int = 1  # compute units of a CPU, among which work is cut where each part costs something
+    streamed_bytes: int = 0  # least size of a result that is written past the caches; 0: none is
     held_launches: int = 0  # launches of one group that may wait to be enqueued with others
     fold_columns: int = 1  # vectors that a work-item folds side by side when it reduces across rows
     fold_unroll: int = 4  # vectors, or rows, that a work-item folds at once if their expression is short
@@ -38,10 +42,14 @@ class Profile:
         """Lanes of a vector whose widest element has `itemsize` bytes, at most OpenCL's 16."""
         return max(1, min(16, self.vector_bytes // itemsize))
 
+    def streams(self, nbytes: int) -> bool:
+        """Whether a result of that size goes past the caches, too small to keep it for whoever reads it next."""
+        return 0 < self.streamed_bytes <= nbytes
+
     def check(self, device: cl.Device) -> None:
         """Raise ValueError, naming the field, its value and what is expected, unless `device` can run this."""
         for field in fields(self):
-            value, least = getattr(self, field.name), 0 if field.name in ("matmul_rows", "held_launches") else 1
+            value, least = getattr(self, field.name), 0 if field.name in _MAY_BE_0 else 1
             if field.name == "wide_index":
                 _expect(isinstance(value, bool), field.name, value, "true or false")
             else:
@@ -117,7 +125,8 @@ def profile_for(device: cl.Device) -> Profile:
         # core even out what other processes take.
         return Profile(
             vector_bytes=cpu_vector_bytes(device), local_size=1, groups=128 * units, wide_index=True,
-            cores=units, fold_columns=128, held_launches=16, matmul_group=matmul_group, **_matmul_on_cpu(device),
+            cores=units, fold_columns=128, held_launches=16, matmul_group=matmul_group,
+            streamed_bytes=max(16 << 20, device.global_mem_cache_size // 2), **_matmul_on_cpu(device),
         )  # fmt: skip
     # A GPU, or a CPU whose driver makes its vectors of neighbouring work-items (Mesa's llvmpipe).
     return Profile(vector_bytes=4, local_size=local, groups=32 * units, wide_index=False, matmul_group=matmul_group)

@@ -27,6 +27,9 @@ LARGE = 1 << 20
 #: The most bytes that host memory keeps for results to come.
 KEPT = 1 << 28
 
+#: Bytes of OpenCL's longest vectors.
+ALIGNMENT = 128
+
 _WORDS = np.dtype(np.uint32), np.dtype(np.uint8)
 
 
@@ -71,7 +74,7 @@ class HostMemory:
             if block is not None:
                 self._held -= nbytes
         if block is None:
-            block = np.empty(nbytes, np.uint8)
+            block = _aligned(nbytes)
         return np.asarray(_Lease(block, self._take_back)).view(dtype).reshape(shape)
 
     def _take_back(self, block: np.ndarray) -> None:
@@ -79,6 +82,13 @@ class HostMemory:
             if self._held + block.nbytes <= KEPT:
                 self._held += block.nbytes
                 self._free.setdefault(block.nbytes, []).append(block)
+
+
+def _aligned(nbytes: int) -> np.ndarray:
+    """Fresh bytes from an address on which vectors of any length are aligned, so that kernels may stream into them."""
+    block = np.empty(nbytes + ALIGNMENT, np.uint8)
+    start = -block.ctypes.data % ALIGNMENT
+    return block[start : start + nbytes]
 
 
 class _Lease:

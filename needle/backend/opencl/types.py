@@ -15,3 +15,8 @@ CL_TYPES = {
 def cl_type(dtype: DType) -> str:
     """OpenCL C's name for `dtype`."""
     return CL_TYPES[dtype.name]
+
+
+def wrapping_type(dtype: DType) -> str:
+    """The type to add and multiply `dtype` in: for signed integers the unsigned one, whose overflow is defined."""
+    return f"u{cl_type(dtype)}" if dtype.kind == "i" else cl_type(dtype)

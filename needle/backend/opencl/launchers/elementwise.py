@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from needle.backend.opencl.codegen import block_defines, expression_defines
+from needle.backend.opencl.codegen import block_defines, expression_defines, streaming_defines
 from needle.backend.opencl.launchers.folding import Geometry, worth
 from needle.backend.opencl.layout import Layout, elementwise_layout
 from needle.backend.protocol import ArrayView, Expression
@@ -78,6 +78,7 @@ def elementwise_plan(device: OpenCLDevice, program: Program, output_count: int, 
     shape = geometry[0][0]
     layout = elementwise_layout(shape, tuple(broadcast_strides(s, strides, shape) for s, strides in geometry))
     width = width_for(device, program)
+    streamed = _is_streamed(device, program, output_count, layout, width)
     kernel = device.expression_kernel(
         (
             "elementwise",
@@ -87,9 +88,10 @@ def elementwise_plan(device: OpenCLDevice, program: Program, output_count: int, 
             layout.transposed,
             layout.turned,
             width,
+            streamed,
             index_type(device, layout.reach),
         ),
-        lambda: _build(device, program, output_count, layout, width),
+        lambda: _build(device, program, output_count, layout, width, streamed),
     )
     rows, local = prod(layout.shape[:-1]), device.profile.local_size
     vectors = -(-layout.shape[-1] // width)
@@ -100,6 +102,16 @@ def elementwise_plan(device: OpenCLDevice, program: Program, output_count: int, 
         pieces, piece = rows * vectors, 1
     groups = min(device.profile.groups, worth(device.profile, pieces * piece))
     return Plan(kernel, (groups,), (local,), (device.layout_buffer(layout), rows, -(-pieces // groups)))
+
+
+def _is_streamed(device: OpenCLDevice, program: Program, output_count: int, layout: Layout, width: int) -> bool:
+    """Whether results go past the caches: large ones do, written in vectors that can be aligned in every row."""
+    itemsize = min([program.dtypes[number].itemsize for number in program.outputs[:output_count]])
+    return (
+        device.profile.streams(prod(layout.shape) * itemsize)
+        and not layout.transposed
+        and all(s[-1] == 1 and not any(step % width for step in s[:-1]) for s in layout.strides[:output_count])
+    )
 
 
 def _tile(local: int) -> int:
@@ -113,7 +125,9 @@ def _tiles(layout: Layout, vectors: int, local: int) -> int:
     return prod(layout.shape[:-2]) * -(-layout.shape[-2] // tile) * -(-vectors // max(1, local // tile))
 
 
-def _build(device: OpenCLDevice, program: Program, output_count: int, layout: Layout, width: int) -> Any:
+def _build(
+    device: OpenCLDevice, program: Program, output_count: int, layout: Layout, width: int, streamed: bool
+) -> Any:
     local = device.profile.local_size
     defines = {
         "WIDTH": width,
@@ -125,6 +139,8 @@ def _build(device: OpenCLDevice, program: Program, output_count: int, layout: La
     }
     if layout.transposed and local == 1 and width > 1:
         defines |= block_defines(program, output_count, layout.columns, layout.turned)
+    if streamed:
+        defines |= streaming_defines(program, output_count)
     name = "tiles" if layout.transposed else "elementwise"
     return device.kernel(
         "elementwise.cl", name, defines, [None, INT64, INT64, *expression_types(program, output_count)]

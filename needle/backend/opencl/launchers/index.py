@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from needle.backend.opencl.layout import elementwise_layout
-from needle.backend.opencl.types import cl_type
+from needle.backend.opencl.types import cl_type, wrapping_type
 from needle.backend.protocol import ArrayView, Buffer
 from needle.dtypes import DType, float32
 
@@ -131,12 +131,11 @@ def _scatter(
 
 
 def _scatter_defines(device: OpenCLDevice, dtype: DType, index_dtype: DType) -> Defines:
-    storage = np.dtype(f"u{dtype.itemsize}") if dtype.kind == "i" else dtype  # unsigned sums wrap
-    defines = _defines(device, cl_type(storage), index_dtype) | {"SCATTER": 1}
+    defines = _defines(device, wrapping_type(dtype), index_dtype) | {"SCATTER": 1}
     if dtype.name == "float16":
         return defines | {"HALF": 1}
     width = device.profile.width(dtype.itemsize) if device.profile.local_size == 1 else 1
-    return defines | {"SUM_T": cl_type(storage), "WIDTH": width}
+    return defines | {"SUM_T": wrapping_type(dtype), "WIDTH": width}
 
 
 def _partition(

@@ -13,7 +13,7 @@ import numpy as np
 
 from needle.backend.opencl.profiles import Profile
 from needle.backend.opencl.programs import Defines
-from needle.backend.opencl.types import cl_type
+from needle.backend.opencl.types import wrapping_type
 from needle.backend.protocol import ArrayView
 from needle.dtypes import DType, Shape
 
@@ -143,7 +143,7 @@ def _launch(problem: _Problem, dtype: DType, profile: Profile) -> _Launch:
 
 def _defines(kernel: str, dtype: DType, profile: Profile) -> Defines:
     """What a kernel is compiled under: one program for each dtype."""
-    defines: dict[str, str | int] = {"T": cl_type(_storage(dtype))}
+    defines: dict[str, str | int] = {"T": wrapping_type(dtype)}
     if dtype.kind == "b":
         defines |= {"ACCUMULATE(s, x, y)": "s |= (x) & (y)", "JOIN(s, x)": "s |= (x)"}
     if dtype.name == "float16":
@@ -167,11 +167,6 @@ def _defines(kernel: str, dtype: DType, profile: Profile) -> Defines:
 def _on_cpu(dtype: DType, profile: Profile) -> bool:
     """Whether the CPU's kernels compute `dtype`: halves, which are summed as floats, are left to the others."""
     return profile.matmul_rows > 0 and dtype.name != "float16"
-
-
-def _storage(dtype: DType) -> DType:
-    """The dtype that the kernel computes in: unsigned for integers, whose overflow then wraps."""
-    return np.dtype(f"u{dtype.itemsize}") if dtype.kind == "i" else dtype
 
 
 def _tile(problem: _Problem, profile: Profile) -> tuple[int, int]:

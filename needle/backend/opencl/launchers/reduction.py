@@ -26,7 +26,7 @@ from needle.backend.opencl.launchers.folding import (
     with_type,
 )
 from needle.backend.opencl.layout import FoldLayout
-from needle.backend.opencl.types import cl_type
+from needle.backend.opencl.types import cl_type, wrapping_type
 from needle.backend.protocol import ArrayView, Expression
 from needle.backend.records import Program, Reduction
 from needle.dtypes import DType, Shape, float16, float32
@@ -63,9 +63,8 @@ class _Fold:
         return (*structure, merged.columns, merged.rank, self.width, index, result)
 
     def defines(self, device: OpenCLDevice, index: str, result: DType) -> dict[str, str | int]:
-        merged, name = self.layout.layout, cl_type(self.accumulator)
-        if self.record.wraps and self.accumulator.kind == "i":
-            name = f"u{name}"  # the same bits, and overflow is defined
+        merged, type_of = self.layout.layout, wrapping_type if self.record.wraps else cl_type
+        name = type_of(self.accumulator)
         if self.accumulator.itemsize == 1 and device.profile.local_size > 1:
             name = "int"  # a register holds no less there, and bytes in local memory crash Mesa's compiler
         return {
