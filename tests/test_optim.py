@@ -256,6 +256,21 @@ def test_a_subclass_as_the_course_writes_it(device):
     assert w.tolist() == [0.0, 0.0] and w.grad is None and optimizer.params == [w]
 
 
+def test_a_subclass_that_remembers_the_number_of_steps_only(device):
+    class Decaying(Optimizer):
+        _state_names = ("step",)
+
+        def _update(self, group, step, w, g):
+            return [w - g * (1 / step)]
+
+    w = ndl.Tensor([0.0])
+    optimizer = Decaying([w])
+    for _ in range(3):
+        w.grad = ndl.Tensor([6.0])
+        optimizer.step()
+    assert w.tolist() == [-11.0] and optimizer.state_dict() == {"state.0.step": 3}
+
+
 def test_step_must_be_defined(device):
     w = ndl.Tensor([1.0])
     w.grad = ndl.asarray([1.0])

@@ -175,7 +175,7 @@ def test_a_data_set_that_cannot_be_pickled():
 
 
 def test_a_negative_number_of_workers():
-    with pytest.raises(ValueError, match="num_workers=-1 must not be negative"):
+    with pytest.raises(ValueError, match="num_workers=-1 must be at least 0"):
         DataLoader(Numbers(), num_workers=-1)
 
 

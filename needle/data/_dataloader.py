@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from operator import index
+from secrets import randbits
 from typing import Any
 
 import numpy as np
 
 from needle.backend.protocol import Device
+from needle.checks import integer
 from needle.data._dataset import Dataset, stack
 from needle.data._workers import Fetch, WorkerPool
 from needle.ops.creation import as_device
@@ -36,7 +37,8 @@ class DataLoader:
             worker is raised here. The processes end with the loader, or by `close()`.
 
     Raises:
-        TypeError: for a data set without length or items, and, at iteration, for one that cannot be pickled.
+        TypeError: for a data set without length or items, a number that is no int, and, at iteration, for a data set
+            that cannot be pickled.
         ValueError: for a batch size below 1, or a negative number of workers.
     """
 
@@ -56,20 +58,14 @@ class DataLoader:
     ) -> None:
         if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
             raise TypeError(f"a data set needs __getitem__ and __len__; {type(dataset).__name__} has not both")
-        if index(batch_size) < 1:
-            raise ValueError(f"batch_size={batch_size} must be at least 1")
-        if seed is not None and index(seed) < 0:
-            raise ValueError(f"seed={seed} must not be negative")
-        if index(num_workers) < 0:
-            raise ValueError(f"num_workers={num_workers} must not be negative")
         self.dataset = dataset
-        self.batch_size = batch_size
+        self.batch_size = integer("batch_size", batch_size)
         self.shuffle = shuffle
-        self.seed: int = np.random.SeedSequence().entropy if seed is None else seed  # type: ignore[assignment]
+        self.seed: int = randbits(128) if seed is None else integer("seed", seed, 0)
         self.drop_last = drop_last
         self.device = device
         self.collate = collate
-        self.num_workers = num_workers
+        self.num_workers = integer("num_workers", num_workers, 0)
         self.epoch = 0
         self._pool: WorkerPool | None = None
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from needle.checks import probability
 from needle.nn import functional as F
-from needle.nn._checks import probability
 from needle.nn._module import Module
 from needle.tensor import Tensor
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from needle import init
+from needle.checks import integer
 from needle.dtypes import DTypeLike
 from needle.nn import functional as F
-from needle.nn._checks import positive_int
 from needle.nn._module import Module
 from needle.nn._parameter import Parameter
 from needle.ops.creation import DeviceLike
@@ -37,8 +37,8 @@ class Linear(Module):
         device: DeviceLike = None,
         dtype: DTypeLike = "float32",
     ) -> None:
-        self.in_features = positive_int("in_features", in_features)
-        self.out_features = positive_int("out_features", out_features)
+        self.in_features = integer("in_features", in_features)
+        self.out_features = integer("out_features", out_features)
         self.weight = Parameter(init.kaiming_uniform(self.in_features, self.out_features, device=device, dtype=dtype))
         self.bias: Parameter | None = None
         if bias:

@@ -11,9 +11,9 @@ from needle import ops
 from needle.array import NDArray
 from needle.autograd import make_value
 from needle.backend.protocol import Device
+from needle.checks import one_of
 from needle.dtypes import DType, int32, int64, is_float, is_integer
 from needle.errors import DeviceError
-from needle.nn._checks import one_of
 from needle.nn._label_loss import LabelCrossEntropy
 from needle.ops.gather import check_in_range
 from needle.tensor import Tensor, asarray

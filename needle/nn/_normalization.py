@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from needle import init
+from needle.checks import integer
 from needle.dtypes import DTypeLike
 from needle.nn import functional as F
-from needle.nn._checks import positive_int
 from needle.nn._module import Module
 from needle.nn._parameter import Parameter
 from needle.ops.creation import DeviceLike
@@ -44,7 +44,7 @@ class BatchNorm1d(Module):
         device: DeviceLike = None,
         dtype: DTypeLike = "float32",
     ) -> None:
-        self.dim = positive_int("dim", dim)
+        self.dim = integer("dim", dim)
         self.eps = eps
         self.momentum = momentum
         self.weight = Parameter(init.ones(self.dim, device=device, dtype=dtype))
@@ -81,7 +81,7 @@ class LayerNorm1d(Module):
     """
 
     def __init__(self, dim: int, eps: float = 1e-5, device: DeviceLike = None, dtype: DTypeLike = "float32") -> None:
-        self.dim = positive_int("dim", dim)
+        self.dim = integer("dim", dim)
         self.eps = eps
         self.weight = Parameter(init.ones(self.dim, device=device, dtype=dtype))
         self.bias = Parameter(init.zeros(self.dim, device=device, dtype=dtype))

@@ -13,7 +13,7 @@ import numpy as np
 
 from needle import ops
 from needle.array import evaluation
-from needle.nn._checks import one_of, probability
+from needle.checks import one_of, probability
 from needle.nn._loss_functions import cross_entropy as cross_entropy
 from needle.nn._loss_functions import l1_loss as l1_loss
 from needle.nn._loss_functions import mse_loss as mse_loss

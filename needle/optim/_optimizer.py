@@ -146,13 +146,13 @@ class Optimizer:
 
     def _state_of(self, param: Tensor, names: tuple[str, ...]) -> State:
         """What is remembered of a parameter, with an array of its shape, at first of zeros, under each name."""
-        state = self.state.get(param, {})
-        missing = [name for name in names if name not in state]
-        if missing:
-            dtype, device = state_dtype(param), param.device
-            zeros = {name: evaluation.full(param.shape, 0, dtype, device) for name in missing}
+        state, dtype, device = self.state.get(param, {}), state_dtype(param), param.device
+        zeros = {name: evaluation.full(param.shape, 0, dtype, device) for name in names if name not in state}
+        if zeros:
             evaluation.realize(list(zeros.values()))  # in one launch
-            state = self.state.setdefault(param, {"step": 0} if "step" in self._state_names else {})
+        count = {"step": 0} if "step" in self._state_names else {}
+        if zeros or count:
+            state = self.state.setdefault(param, count)
             state |= zeros
         for name in names:
             if state[name].device is not param.device:  # the parameter has moved
