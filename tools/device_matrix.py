@@ -1,12 +1,16 @@
 """Write docs/devices.md, what is known of each device: the tests' counts, the self-test, Oclgrind's reports.
 
-`python tools/device_matrix.py` runs, for each usable device that needle finds, the tests that take a device
-and `python -m needle doctor`, and Oclgrind where it is installed; that takes minutes a device. Devices named on
-the command line are run alone, and the rows of the others stay as they are in the page.
+    python tools/device_matrix.py                    # every usable device, minutes each
+    python tools/device_matrix.py intel              # this one; the rows of the others stay as they are
+    .ci/run | tee log; python tools/device_matrix.py --log log
+
+For each device it runs `python -m needle doctor` and the tests that take a device; with `--log`, what tox printed, it
+takes the counts of the environments in ENVIRONMENTS from there. Oclgrind is run where it is installed.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shutil
@@ -16,6 +20,15 @@ from datetime import date
 from pathlib import Path
 
 import needle as ndl
+
+#: The tox environment that tests a device of this name; on `pocl` the whole suite, with `numpy` beside it.
+ENVIRONMENTS = {
+    "numpy": "numpy", "pocl": "pocl", "pocl:1": "pocl-system", "intel": "intel", "rusticl": "rusticl",
+    "nvidia": "nvidia", "amd": "amd",
+}  # fmt: skip
+
+#: Tests that passed, failed and were skipped.
+Counts = tuple[int, int, int]
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "docs" / "devices.md"
@@ -35,18 +48,34 @@ def run(*arguments: str, device: str = "numpy") -> str:
     return done.stdout
 
 
-def tests(device: str) -> tuple[int, int, int]:
-    """How many of the tests that take a device passed, failed and were skipped."""
+def tests(device: str) -> Counts:
+    """The counts of the tests that take a device."""
     selected = ("-n", "2", "-m", "device and not slow and not large", "tests")
-    last = run("-m", "pytest", "-q", *selected, device=device).strip().splitlines()[-1]
-    counts = {word: int(number) for number, word in re.findall(r"(\d+) (\w+)", last)}
+    return counted(run("-m", "pytest", "-q", *selected, device=device).strip().splitlines()[-1])
+
+
+def counted(summary: str) -> Counts:
+    """The counts in the last line that pytest prints."""
+    counts = {word: int(number) for number, word in re.findall(r"(\d+) (\w+)", summary)}
     failed = counts.get("failed", 0) + counts.get("error", 0) + counts.get("errors", 0)
     return counts.get("passed", 0), failed, counts.get("skipped", 0)
 
 
-def row(info: ndl.DeviceInfo) -> str:
+def logged(log: str) -> dict[str, Counts]:
+    """The counts of each tox environment in what tox printed."""
+    found: dict[str, Counts] = {}
+    environment = ""
+    for line in log.splitlines():
+        if started := re.match(r"([a-z-]+): commands\[\d+\].*> pytest ", line):
+            environment = started[1]
+        elif environment and re.fullmatch(r"=+ .*\d+ (passed|failed|error).* =+", line):
+            found[environment], environment = counted(line), ""
+    return found
+
+
+def row(info: ndl.DeviceInfo, known: dict[str, Counts]) -> str:
     """The table's row for a device."""
-    passed, failed, skipped = tests(info.name)
+    passed, failed, skipped = known.get(ENVIRONMENTS.get(info.name, "")) or tests(info.name)
     verdict = run("-m", "needle", "doctor", info.name).strip().splitlines()[-1].split(": ", 1)[1]
     yes = {True: "yes", False: "no"}
     cells = (
@@ -65,7 +94,7 @@ def simulator() -> str:
     return f"Oclgrind, with bounds, uninitialised memory and data races checked: {verdict} ({date.today()}).\n"
 
 
-def main(names: list[str]) -> int:
+def main(names: list[str], known: dict[str, Counts]) -> int:
     """Measure and write; 1 if the page has no place for the table."""
     before, begin, rest = TARGET.read_text().partition(BEGIN)
     old, end, after = rest.partition(END)
@@ -75,7 +104,7 @@ def main(names: list[str]) -> int:
     rows = {line.split("`")[1]: line for line in old.splitlines() if line.startswith("| `")}
     for info in ndl.devices():
         if info.problem is None and (not names or info.name in names):
-            rows[info.name] = row(info)
+            rows[info.name] = row(info, known)
             print(rows[info.name], flush=True)
     kept = next((line + "\n" for line in old.splitlines() if line.startswith("Oclgrind")), "")
     table = HEADER + "".join(f"{line}\n" for line in rows.values())
@@ -84,4 +113,8 @@ def main(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("devices", nargs="*")
+    parser.add_argument("--log", type=argparse.FileType())
+    options = parser.parse_args()
+    sys.exit(main(options.devices, logged(options.log.read()) if options.log else {}))
