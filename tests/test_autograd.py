@@ -402,3 +402,9 @@ def test_the_mixed_second_derivative_of_a_power_at_exponent_0(device: ndl.Device
     slope, y.grad = x.grad, None
     slope.sum().backward()
     np.testing.assert_allclose(y.grad.numpy(), [0.5, 2.0], rtol=1e-6)
+
+
+def test_the_gradient_of_a_power_at_exponent_0_is_0_whatever_the_base_is(device: ndl.Device) -> None:
+    x = ndl.Tensor(np.array([np.nan, np.inf, 0.0, -2.0, 1e-45], np.float32))
+    ndl.pow(x, ndl.Tensor(np.zeros(5, np.float32))).sum().backward()
+    assert x.grad.tolist() == [0.0] * 5

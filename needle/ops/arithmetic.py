@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from needle.ops.base import SCALARS, elementwise, operator, zeros_like
-from needle.ops.comparison import equal, greater_equal, isfinite, logical_and, logical_not, logical_or, where
+from needle.ops.comparison import equal, greater_equal, isfinite, logical_and, logical_not, where
 
 if TYPE_CHECKING:
     from needle.tensor import Tensor
@@ -100,12 +100,13 @@ def _numpy_power(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _power_gradient(g: Any, x: Any, y: Any) -> Any:
-    """The gradient of x ** y with respect to x: 0 where y is 0, also of 0 and for an infinite g."""
+    """The gradient of x ** y with respect to x: 0 where y is 0, whatever x and g are."""
     if isinstance(y, SCALARS):
         return g * (y * _power(x, y - 1)) if y else zeros_like(g)
-    # Nowhere else is it cut to 0, for its derivative by y is not 0 at y = 0.
-    undefined = logical_and(equal(y, 0), logical_or(equal(x, 0), logical_not(isfinite(g))))
-    return where(undefined, 0, g * (y * _power(x, y - 1)))
+    # Only what would be undefined is cut to 0: the derivative by y is not 0 at y = 0.
+    slope = _power(x, y - 1)
+    defined = logical_and(isfinite(slope), isfinite(g))
+    return where(logical_and(equal(y, 0), logical_not(defined)), 0, g * (y * slope))
 
 
 def _log_of_base(x: Any, y: Any) -> Any:
