@@ -162,12 +162,12 @@
 // Floating-point division with Python's signs (NumPy's floor_divide and remainder).
 #define DEFINE_FLOAT(T)                                                                                     \
     static inline VEC(T) CAT(remainder_, T)(VEC(T) x, VEC(T) y) {                                           \
-        const VEC(T) zero = LIT(T, 0), left = fmod(x, y);                                                   \
+        const VEC(T) zero = LIT(T, 0), left = FMOD(T, x, y);                                                \
         const VEC(T) signed_zero = copysign(zero, y);                                                       \
         return (left == zero) ? signed_zero : (((left < zero) ^ (y < zero)) ? left + y : left);             \
     }                                                                                                       \
     static inline VEC(T) CAT(floor_divide_, T)(VEC(T) x, VEC(T) y) {                                        \
-        const VEC(T) zero = LIT(T, 0), left = fmod(x, y), whole = (x - left) / y;                           \
+        const VEC(T) zero = LIT(T, 0), left = FMOD(T, x, y), whole = (x - left) / y;                        \
         const VEC(T) quotient = ((left != zero) & ((left < zero) ^ (y < zero))) ? whole - LIT(T, 1) : whole;\
         const VEC(T) low = floor(quotient);                                                                 \
         const VEC(T) nearest = (quotient - low > REAL(T, 0.5)) ? low + LIT(T, 1) : low;                     \

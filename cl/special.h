@@ -1,4 +1,4 @@
-// Special functions of the kernels' own, where the driver's are calls that take their lanes one by one.
+// Functions of the kernels' own, where drivers' are calls that take their lanes one by one, or wrong.
 #ifndef NEEDLE_SPECIAL_H
 #define NEEDLE_SPECIAL_H
 #include "common.h"
@@ -28,5 +28,34 @@ static inline VEC(float) erf_float(VEC(float) x) {
     const VEC(float) high = ((x >= edge) | (y > one)) ? one : y;
     return ((x <= -edge) | (y < -one)) ? -one : high;
 }
+
+#define FMOD(T, x, y) CAT(fmod_, T)(x, y)
+#define fmod_half(x, y) fmod(x, y)
+#define fmod_float(x, y) fmod(x, y)
+
+// The remainder of |x| / |y| with the sign of x, exactly: long division of the significands, 11 bits at a time, which
+// is what 64 bits hold beside the 53 of a divisor. PoCL 3.1's own lets lanes of NaN or of extreme quotients spoil others.
+#ifdef cl_khr_fp64
+static inline double fmod_one_double(double x, double y) {
+    const ulong fraction = (1UL << 52) - 1, infinity = 0x7ffUL << 52, sign = as_ulong(x) & (1UL << 63);
+    const ulong a = as_ulong(fabs(x)), b = as_ulong(fabs(y));
+    if (b == 0 || a >= infinity || b > infinity) return NAN;
+    if (a < b) return x;
+    const int exponent_a = max((int)(a >> 52), 1), exponent = max((int)(b >> 52), 1);  // subnormals have that of 1
+    const ulong divisor = (b & fraction) | ((ulong)(b > fraction) << 52);
+    ulong left = ((a & fraction) | ((ulong)(a > fraction) << 52)) % divisor;
+    for (int bits = exponent_a - exponent; bits > 0 && left != 0; bits -= 11) left = (left << min(bits, 11)) % divisor;
+    if (left == 0) return as_double(sign);
+    // Shifted up to 53 bits, unless the exponent ends first; a leading bit then adds the 1 that the exponent lacks.
+    const int up = min((int)clz(left) - 11, exponent - 1);
+    return as_double(sign | ((left << up) + ((ulong)(exponent - up - 1) << 52)));
+}
+
+static inline VEC(double) fmod_double(VEC(double) x, VEC(double) y) {
+    union { VEC(double) vector; double lane[WIDTH]; } left = {x}, divisor = {y};
+    for (int i = 0; i < WIDTH; i++) left.lane[i] = fmod_one_double(left.lane[i], divisor.lane[i]);
+    return left.vector;
+}
+#endif
 
 #endif

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 
 import needle as ndl
 
@@ -23,3 +24,21 @@ def test_erf_at_the_ends(device: ndl.Device) -> None:
     found = ndl.asarray(x).erf().numpy()
     np.testing.assert_array_equal(found, [1, -1, np.nan, 1, -1, 0, 0])
     assert np.signbit(found[-1])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_division_with_remainder_beside_nan_and_extreme_quotients(device: ndl.Device, dtype: str) -> None:
+    """PoCL 3.1's `fmod` of doubles is wrong, or takes seconds, where the other lanes of a vector are of such a kind."""
+    if not device.supports(np.dtype(dtype)):
+        pytest.skip(f"{device.name} has no {dtype}")
+    limits = np.finfo(dtype)
+    ends = [limits.max, limits.tiny * 2.0**30, 0, np.inf]
+    if dtype == "float64":  # a device may flush subnormal floats to zero
+        ends += [limits.tiny, limits.tiny * 3 / 8, limits.smallest_subnormal]
+    values = np.array([math.pi / 2, -2.5, 1, 1e-3, -0.0, np.nan, *ends, *np.negative(ends)], dtype)
+    x, y = (random.choice(values, 4096) for random in map(np.random.default_rng, (1, 2)))
+    x[::3] *= 0.7  # significands of all kinds
+    with np.errstate(all="ignore"):
+        remainder, quotient = np.remainder(x, y), np.floor_divide(x, y)
+    np.testing.assert_array_equal(ndl.remainder(ndl.asarray(x), ndl.asarray(y)).numpy(), remainder)
+    np.testing.assert_array_equal(ndl.floor_divide(ndl.asarray(x), ndl.asarray(y)).numpy(), quotient)
