@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import shutil
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from support.processes import python, start
 
@@ -146,6 +150,35 @@ def test_two_processes_start_cold_at_once(cached: tuple[str, Path, str], tmp_pat
             assert (process.returncode, stdout, said) == (0, printed, []), (number, process.returncode, stderr)
         assert run(name, folder) == (printed, [])  # and what they have left serves a third
         shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_device_keeps_a_bounded_number_of_kernels(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond it their programs are given back to the driver, and what is asked for again is built again."""
+    from needle.backend.opencl import device, programs
+
+    build, built = programs.build, []
+
+    def watched(*arguments: Any) -> Any:
+        program = build(*arguments)
+        built.append(weakref.ref(program))
+        return program
+
+    monkeypatch.setattr(device, "KEPT_KERNELS", 6)
+    monkeypatch.setattr(programs, "build", watched)
+    x = ndl.asarray([1.0, 2.0, 4.0], device=name)
+    for _ in range(2):
+        for terms in range(1, 9):
+            y = x
+            for _ in range(terms):
+                y = y * x - 0.5
+            expected = np.array([1.0, 2.0, 4.0])
+            for _ in range(terms):
+                expected = expected * [1, 2, 4] - 0.5
+            assert (y.tolist(), y.sum().item()) == (expected.tolist(), expected.sum())
+    gc.collect()
+    assert len(built) > 12
+    assert sum(program() is not None for program in built) <= 6
 
 
 def test_a_lock_that_was_left_behind_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,9 @@ from needle.backend.records import Primitive, Program, Reduction
 from needle.dtypes import DType, Scalar, Shape
 from needle.errors import DeviceError
 
+#: Compiled kernels that a device keeps: drivers hold 0.1 to 3 MB of code for each.
+KEPT_KERNELS = 1024
+
 #: The work-group of a CPU: one work-item.
 _SINGLE = (1,)
 
@@ -60,9 +63,7 @@ class OpenCLDevice(Device):
         profile.check(self.cl_device)
         with self.lock:
             self._profile = profile
-            for plan in (self.reduction_stages, self.softmax_plan, self.elementwise_plan):
-                plan.cache_clear()
-            self._expression_kernels.clear()
+            self._forget_plans()
 
     # -- memory ---------------------------------------------------------------------------------
 
@@ -167,7 +168,7 @@ class OpenCLDevice(Device):
     # -- kernels --------------------------------------------------------------------------------
 
     def kernel(self, file: str, name: str, defines: programs.Defines, arguments: Sequence[Any]) -> cl.Kernel:
-        """Kernel `name` of `cl/<file>` compiled under `defines`, kept for the process.
+        """Kernel `name` of `cl/<file>` compiled under `defines`, kept until there are too many.
 
         `arguments` has an entry for each parameter: None for a pointer, else the scalar's NumPy dtype.
         """
@@ -175,6 +176,9 @@ class OpenCLDevice(Device):
         found = self._kernels.get(key)
         if found is None:
             with self.lock:
+                if len(self._kernels) >= KEPT_KERNELS:  # all go: which are in use, plans know that hold them
+                    self._kernels.clear()
+                    self._forget_plans()
                 program = programs.build(self.context, file, defines)
                 found = self._kernels[key] = caches.repairing_launchers(_kernel_of, program, name, arguments)
         return found
@@ -185,6 +189,12 @@ class OpenCLDevice(Device):
         if found is None:
             found = self._expression_kernels[key] = build()
         return found
+
+    def _forget_plans(self) -> None:
+        """Drop all that was derived from the profile and the kernels, to be made again when it is asked for."""
+        for plan in (self.reduction_stages, self.softmax_plan, self.elementwise_plan):
+            plan.cache_clear()
+        self._expression_kernels.clear()
 
     def _write_layout(self, layout: Layout) -> cl.MemoryObject:
         """The words of a layout in device memory; launches of the same shapes share them."""
