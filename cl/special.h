@@ -56,6 +56,17 @@ static inline VEC(double) fmod_double(VEC(double) x, VEC(double) y) {
     for (int i = 0; i < WIDTH; i++) left.lane[i] = fmod_one_double(left.lane[i], divisor.lane[i]);
     return left.vector;
 }
+
+// One lane at a time: lanes of NaN, infinity or overflow spoil others in PoCL 3.1's own.
+static inline VEC(double) pow_double(VEC(double) x, VEC(double) y) {
+    union { VEC(double) vector; double lane[WIDTH]; } base = {x}, exponent = {y};
+    for (int i = 0; i < WIDTH; i++) base.lane[i] = pow(base.lane[i], exponent.lane[i]);
+    return base.vector;
+}
 #endif
+
+#define POW(T, x, y) CAT(pow_, T)(x, y)
+#define pow_half(x, y) pow(x, y)
+#define pow_float(x, y) pow(x, y)
 
 #endif

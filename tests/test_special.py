@@ -42,3 +42,18 @@ def test_division_with_remainder_beside_nan_and_extreme_quotients(device: ndl.De
         remainder, quotient = np.remainder(x, y), np.floor_divide(x, y)
     np.testing.assert_array_equal(ndl.remainder(ndl.asarray(x), ndl.asarray(y)).numpy(), remainder)
     np.testing.assert_array_equal(ndl.floor_divide(ndl.asarray(x), ndl.asarray(y)).numpy(), quotient)
+
+
+def test_powers_beside_nan_and_overflow(device: ndl.Device) -> None:
+    """PoCL 3.1's `pow` of doubles loses lanes whose neighbours in a vector are of such a kind."""
+    dtype = np.dtype("float64" if device.supports(np.dtype("float64")) else "float32")
+    values = np.array([np.nan, np.inf, -np.inf, 0, -0.0, 1e30, -1e30, 1e-30], dtype)
+    random = np.random.default_rng(0)
+    x, y = (np.where(random.random(4096) < 0.3, random.choice(values, 4096), random.uniform(-3, 3, 4096)) for _ in "xy")
+    x, y = np.where(random.random(4096) < 0.6, np.abs(x), x).astype(dtype), y.astype(dtype)
+    with np.errstate(all="ignore"):
+        expected = np.power(x.astype(np.float64), y.astype(np.float64)).astype(dtype)
+    limits = np.finfo(dtype)
+    np.testing.assert_allclose(
+        (ndl.asarray(x) ** ndl.asarray(y)).numpy(), expected, rtol=128 * limits.eps, atol=limits.tiny
+    )

@@ -78,7 +78,7 @@ def remainder(x: Tensor, y: Tensor | float) -> Tensor:
 
 
 @elementwise(
-    cl={"f": "pow(x, y)", "iu": "CAT(power_, T)(x, y)"},
+    cl={"f": "POW(T, x, y)", "iu": "CAT(power_, T)(x, y)"},
     reference=lambda x, y: _numpy_power(x, y),
     kinds=NUMBERS,
     sample=((0.3, 3), (-2, 3)),
