@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import needle as ndl
 from needle.array import evaluation, writing
-from needle.array.expression import MAX_SIZE
+from needle.array.expression import MAX_AGE, MAX_SIZE
 
 
 @contextmanager
@@ -35,6 +35,18 @@ def test_an_elementwise_expression_is_one_launch(device: ndl.Device) -> None:
     with launches(device, 1):
         y = ((x - m) * s + b).relu().realize()
     np.testing.assert_array_equal(y.numpy(), expected)
+
+
+def test_a_running_total_is_stored_as_it_goes(device: ndl.Device) -> None:
+    """Else each number of steps between two readings is another kernel, and every step's loss is kept until then."""
+    x, total = numbers(3, 5).realize(), ndl.zeros(())
+    for step in range(4):
+        loss = x.sum()
+        with launches(device, min(step, 1)):
+            total = total + loss
+        for _ in range(MAX_AGE + 1):
+            (x + 1).realize()
+    np.testing.assert_allclose(total.item(), 4 * x.numpy().sum(dtype=np.float64), rtol=1e-5)
 
 
 def test_a_mean_of_squares_is_one_fold(device: ndl.Device) -> None:

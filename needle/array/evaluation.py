@@ -14,6 +14,7 @@ import numpy as np
 from needle.array.expression import (
     CAST,
     FULL,
+    MAX_AGE,
     MAX_SIZE,
     MAX_USES,
     SCALARS,
@@ -115,8 +116,8 @@ def _record(record: Elementwise, operands: tuple[Any, ...], dtype: DType, shape:
             size += 1
             continue
         pending = operand._pending
-        if pending is not None and not pending.constant and operand.shape != shape:
-            operand.realize()  # broadcast to many elements, it would be computed again for each
+        if pending is not None and not pending.constant and _had_better_be_stored(operand, pending, shape):
+            operand.realize()
             pending = None
         constant = constant and pending is not None and pending.constant
         size += 1 if pending is None else pending.size
@@ -129,13 +130,19 @@ def _record(record: Elementwise, operands: tuple[Any, ...], dtype: DType, shape:
             if constant:
                 operands = tuple(o if isinstance(o, SCALARS) else stand_in(o) for o in operands)
                 return NDArray._make(device, dtype, shape, None, pending=Pending(record, operands, size, constant))
-    result = NDArray._make(device, dtype, shape, None, pending=Pending(record, operands, size, constant))
+    work = Pending(record, operands, size, constant, device.launches)
+    result = NDArray._make(device, dtype, shape, None, pending=work)
     reader = ref(result)
     for operand in operands:
         if operand.__class__ is NDArray:
             source: Pending | Storage = operand._pending or operand._storage  # type: ignore[assignment]
             source.readers.add(reader)
     return result
+
+
+def _had_better_be_stored(operand: NDArray, pending: Pending, shape: Shape) -> bool:
+    """Whether it would be computed again for each of many elements, or is a running total (see MAX_AGE)."""
+    return operand.shape != shape or (not shape and operand.device.launches - pending.born > MAX_AGE)
 
 
 def stand_in(array: NDArray) -> NDArray:

@@ -31,6 +31,10 @@ MAX_SIZE = 96
 #: running average that is only ever read through its successors would be computed from its beginning.
 MAX_USES = 2
 
+#: The launches after which a pending 0-d array is stored before something is recorded on it. A running total of losses
+#: would else become a longer expression with each step, and each length another kernel to compile.
+MAX_AGE = 8
+
 SCALARS = (bool, int, float)
 _SCALAR_CLASSES = frozenset(SCALARS)
 
@@ -80,13 +84,16 @@ class Readers:
 class Pending:
     """`record` applied to `operands` (arrays and Python scalars), not yet computed."""
 
-    __slots__ = ("constant", "operands", "readers", "record", "size", "uses")
+    __slots__ = ("born", "constant", "operands", "readers", "record", "size", "uses")
 
-    def __init__(self, record: Elementwise, operands: tuple[Any, ...], size: int, constant: bool) -> None:
+    def __init__(
+        self, record: Elementwise, operands: tuple[Any, ...], size: int, constant: bool, born: int = 0
+    ) -> None:
         self.record = record
         self.operands = operands
         self.size = size
         self.constant = constant  # no array below it: it has its value in any shape
+        self.born = born  # the launches of its device when it was recorded
         self.uses = 0  # launches that have computed it on the way to something else
         self.readers = Readers()
 
