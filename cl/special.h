@@ -51,18 +51,15 @@ static inline double fmod_one_double(double x, double y) {
     return as_double(sign | ((left << up) + ((ulong)(exponent - up - 1) << 52)));
 }
 
-static inline VEC(double) fmod_double(VEC(double) x, VEC(double) y) {
-    union { VEC(double) vector; double lane[WIDTH]; } left = {x}, divisor = {y};
-    for (int i = 0; i < WIDTH; i++) left.lane[i] = fmod_one_double(left.lane[i], divisor.lane[i]);
-    return left.vector;
-}
-
-// One lane at a time: lanes of NaN, infinity or overflow spoil others in PoCL 3.1's own.
-static inline VEC(double) pow_double(VEC(double) x, VEC(double) y) {
-    union { VEC(double) vector; double lane[WIDTH]; } base = {x}, exponent = {y};
-    for (int i = 0; i < WIDTH; i++) base.lane[i] = pow(base.lane[i], exponent.lane[i]);
-    return base.vector;
-}
+// A function of two vectors that takes them one lane at a time.
+#define DEFINE_BY_LANE(name, of_one)                                                                        \
+    static inline VEC(double) name(VEC(double) x, VEC(double) y) {                                          \
+        union { VEC(double) vector; double lane[WIDTH]; } left = {x}, right = {y};                          \
+        for (int i = 0; i < WIDTH; i++) left.lane[i] = of_one(left.lane[i], right.lane[i]);                 \
+        return left.vector;                                                                                 \
+    }
+DEFINE_BY_LANE(fmod_double, fmod_one_double)
+DEFINE_BY_LANE(pow_double, pow)  // in PoCL 3.1's own, lanes of NaN, infinity or overflow spoil others
 #endif
 
 #define POW(T, x, y) CAT(pow_, T)(x, y)

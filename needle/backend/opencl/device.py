@@ -176,7 +176,7 @@ class OpenCLDevice(Device):
         found = self._kernels.get(key)
         if found is None:
             with self.lock:
-                if len(self._kernels) >= KEPT_KERNELS:  # all go: which are in use, plans know that hold them
+                if len(self._kernels) >= KEPT_KERNELS:  # all go, as nobody counts which are used: plans hold them
                     self._kernels.clear()
                     self._forget_plans()
                 program = programs.build(self.context, file, defines)
