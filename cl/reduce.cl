@@ -7,17 +7,22 @@
 // does not depend on timing.
 //
 // The launcher defines the operation on accumulators of type ACC: COMBINE(a, b) of a new element `a` and
-// what has been folded `b`, IDENTITY, and FINISH(r, n) of the folded value and the number of elements.
+// what has been folded `b`, IDENTITY, and FINISH(r, n) of the folded value and the number of elements; and it may
+// define QUICK(a, b), which is COMBINE for floats but may pass over a NaN.
 #include "expression.h"
 
 // Work-items of a work-group: 1 on a CPU, a power of two on a GPU.
 #ifndef LOCAL
 #define LOCAL 1
 #endif
-// Vectors that an accumulator folds before it is added to the compensated total; the rounding error of a sum
+// Whether to keep totals by Kahan's compensated summation (1965): for sums of floats.
+#ifndef COMPENSATED
+#define COMPENSATED 1
+#endif
+// Vectors that an accumulator folds before it is added to the total. The rounding error of a compensated sum
 // grows with this number and not with the length.
 #ifndef BLOCK
-#define BLOCK 16
+#define BLOCK (COMPENSATED ? 16 : 256)
 #endif
 // Columns a work-item folds side by side in `reduce_columns`, in vectors: long enough to stream whole
 // cache lines, short enough to stay in the first-level cache.
@@ -41,14 +46,11 @@
 #if !defined(ACROSS) || !ACROSS
 #define WITH_ROWS
 #endif
-// Whether to keep totals by Kahan's compensated summation (1965): for sums of floats.
-#ifndef COMPENSATED
-#define COMPENSATED 1
-#endif
 #ifndef ACC
 #define ACC float
 #define OUT float
 #define COMBINE(a, b) (b + a)
+#define QUICK(a, b) (b + a)
 #define IDENTITY 0
 #define FINISH(r, n) r
 #endif
@@ -60,6 +62,22 @@ typedef union { accumulator vector; ACC lane[WIDTH]; } lanes_t;
 
 // What has been folded so far; `lost` is the low-order part that the last addition dropped.
 typedef struct { accumulator value, lost; } total_t;
+
+// Maxima that give NaN for NaN take three instructions an element. Those that do not take one, and a look for NaNs
+// in UNROLL elements takes one for each two of them.
+#ifdef QUICK
+#define START_NANS VEC(MASK(ACC)) nans = LIT(MASK(ACC), 0);
+#define NOTE_NANS(element)                                                                                  \
+    _Pragma("unroll")                                                                                       \
+    for (int u = 0; u < UNROLL; u += 2) nans |= NAN_IN(element[u]) | NAN_IN(element[(u + 1) % UNROLL]);
+#define NAN_IN(x) ((x) != (x))
+#define WITH_NANS(value) (nans ? LIT(ACC, NAN) : (value))
+#else
+#define QUICK COMBINE
+#define START_NANS
+#define NOTE_NANS(element)
+#define WITH_NANS(value) (value)
+#endif
 
 static inline void add_block(total_t *total, accumulator block) {
 #if COMPENSATED
@@ -120,15 +138,18 @@ void reduce_rows(__global OUT *restrict output, const long output_start, const l
                 const INDEX block_stop = min(stop, place + BLOCK * UNROLL * LOCAL);
                 accumulator block[UNROLL];
                 for (int u = 0; u < UNROLL; u++) block[u] = IDENTITIES;
+                START_NANS
                 for (; place < block_stop - (UNROLL - 1) * LOCAL; place += UNROLL * LOCAL) {
+                    accumulator element[UNROLL];
                     #pragma unroll
                     for (int u = 0; u < UNROLL; u++) {
                         const INDEX column = (place + u * LOCAL) * WIDTH;
                         LOAD_FULL
                         COMPUTE
-                        const accumulator element = CAST(ACC, result0);
-                        block[u] = COMBINE(element, block[u]);
+                        element[u] = CAST(ACC, result0);
+                        block[u] = QUICK(element[u], block[u]);
                     }
+                    NOTE_NANS(element)
                 }
 #if UNROLL > 1
                 for (; place < block_stop; place += LOCAL) {
@@ -140,7 +161,7 @@ void reduce_rows(__global OUT *restrict output, const long output_start, const l
                 }
                 for (int u = 1; u < UNROLL; u++) block[0] = COMBINE(block[u], block[0]);
 #endif
-                add_block(&total, block[0]);
+                add_block(&total, WITH_NANS(block[0]));
             }
             vector += place;
             if (WIDTH > 1 && place == full && full < per_row && vector < end) {
@@ -228,16 +249,18 @@ void reduce_columns(__global OUT *restrict output, const long output_start, cons
                 if (height == UNROLL && wide > NARROW) {
                     for (int k = 0; k < wide; k++) {
                         const INDEX column = (first + k * LOCAL) * WIDTH;
-                        accumulator sum = block[k];
+                        accumulator folded = block[k], element[UNROLL];
+                        START_NANS
                         #pragma unroll
                         for (int u = 0; u < UNROLL; u++) {
                             const INDEX *at = places[u];
                             LOAD_FULL
                             COMPUTE
-                            const accumulator element = CAST(ACC, result0);
-                            sum = COMBINE(element, sum);
+                            element[u] = CAST(ACC, result0);
+                            folded = QUICK(element[u], folded);
                         }
-                        block[k] = sum;
+                        NOTE_NANS(element)
+                        block[k] = WITH_NANS(folded);
                     }
                 } else {
                     for (int u = 0; u < height; u++) {

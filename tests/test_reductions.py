@@ -145,6 +145,17 @@ def test_nan_and_infinity_go_through(device: ndl.Device, size: int, special: tup
         assert getattr(ndl, name)(x).item() == getattr(np, name)(host)
 
 
+@pytest.mark.parametrize("name", ["max", "min"])
+@pytest.mark.parametrize("length", [64, 1031])
+def test_a_nan_at_any_place_is_the_extremum(device: ndl.Device, name: str, length: int) -> None:
+    host = np.random.default_rng(0).standard_normal((length, length), dtype=np.float32)
+    np.fill_diagonal(host, np.nan)  # each row and each column has one, each at another place
+    host[::7] = -np.inf if name == "max" else np.inf
+    for axis in (0, 1):
+        result = getattr(ndl, name)(ndl.asarray(host), axis)
+        np.testing.assert_array_equal(result.numpy(), getattr(np, name)(host, axis=axis))
+
+
 def test_all_minus_infinity(device: ndl.Device) -> None:
     x = ndl.full(1000, -np.inf) + ndl.zeros(1000)
     assert ndl.max(x).item() == -np.inf

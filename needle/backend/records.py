@@ -54,7 +54,8 @@ class Reduction:
     `r` and the number of elements folded `n`. `compensated` asks for block-wise summation whose error
     grows with the logarithm of the length. `wraps` says that integers may overflow, and then wrap around. `index`
     folds (value, position) pairs and returns positions: `combine` is then a condition, true where the new element
-    `a` displaces the current one `b`.
+    `a` displaces the current one `b`. `quick` is `combine` for floats that may pass over a NaN, for kernels that
+    look for NaNs apart.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Reduction:
     compensated: bool = False
     wraps: bool = False
     index: bool = False
+    quick: str = ""
     kinds: str = "biuf"
 
 

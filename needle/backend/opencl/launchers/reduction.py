@@ -67,17 +67,20 @@ class _Fold:
         name = type_of(self.accumulator)
         if self.accumulator.itemsize == 1 and device.profile.local_size > 1:
             name = "int"  # a register holds no less there, and bytes in local memory crash Mesa's compiler
+        unroll = device.profile.fold_unroll if len(self.program.nodes) <= MAX_UNROLLED else 1
+        floats = self.accumulator.kind == "f"
         return {
             "WIDTH": self.width,
             "INDEX": index,
             "LOCAL": device.profile.local_size,
             "ACROSS": int(self.layout.across),
-            "UNROLL": device.profile.fold_unroll if len(self.program.nodes) <= MAX_UNROLLED else 1,
+            "UNROLL": unroll,
             "COLUMNS": device.profile.fold_columns,
-            "COMPENSATED": int(self.record.compensated and self.accumulator.kind == "f"),
+            "COMPENSATED": int(self.record.compensated and floats),
             "ACC": name,
             "OUT": cl_type(result),
             "COMBINE(a, b)": f"({self.record.combine})",
+            **({"QUICK(a, b)": f"({self.record.quick})"} if self.record.quick and floats and unroll > 1 else {}),
             "IDENTITY": with_type(self.record.identity, name),
             "FINISH(r, n)": f"({with_type(self.finish, name)})",
             **expression_defines(self.program, 0, merged.columns, merged.rank),
