@@ -14,6 +14,7 @@ from collections.abc import Callable
 import pyopencl as cl
 import pyopencl.tools as cl_tools
 
+from needle.backend.opencl import huge_pages, transfer
 from needle.backend.protocol import MemoryInfo
 from needle.errors import DeviceError, OutOfMemoryError
 
@@ -52,6 +53,7 @@ class Memory:
         self._pool = cl_tools.MemoryPool(cl_tools.ImmediateAllocator(queue))
         self._limit = limit
         self._peak = 0
+        self._huge_pages = transfer.shares_host_memory(queue.device) and huge_pages.wanted()
         #: The most bytes of one buffer.
         self.largest: int = queue.device.max_mem_alloc_size
 
@@ -82,12 +84,15 @@ class Memory:
         """A buffer of `nbytes`. Raises OutOfMemoryError if there is none after all that is unused was freed."""
         if nbytes > self.largest:
             raise self.refusal(f"{nbytes} bytes", nbytes)
+        held = self._pool.managed_bytes
         try:
             buffer = self._pool.allocate(nbytes) if self._limit is None else self._attempt(nbytes)
         except cl.Error:  # what it means is found out below
             buffer = None
         if buffer is None:
             buffer = self._allocate_under_pressure(nbytes)
+        if self._huge_pages and nbytes >= huge_pages.LEAST and self._pool.managed_bytes != held:
+            huge_pages.advise(self._queue, buffer)
         in_use = self._pool.active_bytes
         if in_use > self._peak:
             self._peak = in_use
