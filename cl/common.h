@@ -28,6 +28,16 @@
 #endif
 #define IS_ALIGNED(vector_type, target) ((size_t)(target) % sizeof(vector_type) == 0)
 
+// Asks for the line of memory around an address, to be kept in all caches (3) or not in the first (2), where the compiler
+// says that its target is a CPU. OpenCL's prefetch() is a slow call on some CPUs, and nothing on others.
+#define FETCH(pointer, caches)
+#if defined(__has_builtin) && (defined(__x86_64__) || defined(__aarch64__))
+#if __has_builtin(__builtin_prefetch)
+#undef FETCH
+#define FETCH(pointer, caches) __builtin_prefetch((const void *)(size_t)(pointer), 0, caches)
+#endif
+#endif
+
 #define CAT_(a, b) a##b
 #define CAT(a, b) CAT_(a, b)
 

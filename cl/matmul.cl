@@ -6,119 +6,10 @@
 #include "matmul.h"
 
 #ifdef ON_CPU
+#include "matmul_pack.h"
 
-// Rows of C that are summed in registers at once, 2 * WIDTH columns wide: 14 where there are 32 vector
-// registers, 6 where there are 16, so that two vectors of B and one of A have room beside the sums.
-// What remains of a block goes in smaller tiles.
-#ifndef TILE_ROWS
-#define TILE_ROWS 6
-#endif
 #define MIDDLE_ROWS (TILE_ROWS > 8 ? 8 : 4)
 #define SMALL_ROWS (TILE_ROWS > 8 ? 4 : 2)
-
-// The most of `depth` that is packed at once.
-#ifndef BLOCK_DEPTH
-#define BLOCK_DEPTH 256
-#endif
-
-// Elements of the packed block of B: it should stay in the cache of one core.
-#ifndef BLOCK_SIZE
-#define BLOCK_SIZE 65536
-#endif
-
-#define TILE_COLUMNS (2 * WIDTH)
-// Rows of packed A lie apart by this much; not a power of two, which caches map to few sets.
-#define A_STRIDE (BLOCK_DEPTH + 16)
-// Rows of A that are packed at once: a multiple of TILE_ROWS.
-#ifndef A_ROWS
-#define A_ROWS (8 * TILE_ROWS)
-#endif
-
-#if WIDTH > 1
-DEFINE_TRANSPOSE(T)
-#endif
-
-// to[i * to_stride + j] = from[i + j * from_stride] for i, j < WIDTH.
-FULL_VECTORS
-void transpose_square(__local T *to, const long to_stride, __global const T *from, const long from_stride)
-{
-    vector_t v[WIDTH];
-    #pragma unroll
-    for (int j = 0; j < WIDTH; j++)
-        v[j] = *(__global const loose_t *)(from + j * from_stride);
-#if WIDTH > 1
-    CAT(transpose_, T)(v);
-#endif
-    #pragma unroll
-    for (int i = 0; i < WIDTH; i++)
-        *(__local loose_t *)(to + i * to_stride) = v[i];
-}
-
-// Packs WIDTH rows of A, which lie next to each other along the rows.
-void pack_transposed(__local T *to, __global const T *a, const long depth, const long a_depth)
-{
-    long k = 0;
-    for (; k + WIDTH <= depth; k += WIDTH)
-        transpose_square(to + k, A_STRIDE, a + k * a_depth, a_depth);
-    for (; k < depth; k++)
-        for (int i = 0; i < WIDTH; i++)
-            to[i * A_STRIDE + k] = a[i + k * a_depth];
-}
-
-// Packs `rows` <= A_ROWS rows of A, `depth` long, as rows of A_STRIDE. What lies below them in the last tile
-// is multiplied but never stored.
-void pack_a(__local T *to, __global const T *a, const long rows, const long depth,
-            const long a_row, const long a_depth)
-{
-    long i = 0;
-    if (a_depth == 1) {
-        const long whole = depth / WIDTH * WIDTH;
-        for (; i < rows; i++) {
-            for (long k = 0; k < whole; k += WIDTH)
-                *(__local loose_t *)(to + i * A_STRIDE + k) = *(__global const loose_t *)(a + i * a_row + k);
-            for (long k = whole; k < depth; k++)
-                to[i * A_STRIDE + k] = a[i * a_row + k];
-        }
-    } else if (a_row == 1) {
-        for (; i + WIDTH <= rows; i += WIDTH)
-            pack_transposed(to + i * A_STRIDE, a + i, depth, a_depth);
-    }
-    for (; i < rows; i++)
-        for (long k = 0; k < depth; k++)
-            to[i * A_STRIDE + k] = a[i * a_row + k * a_depth];
-}
-
-// Where the packed block has row k of column j.
-static inline long panel_offset(const long j, const long k, const long depth)
-{
-    return j / TILE_COLUMNS * TILE_COLUMNS * depth + k * TILE_COLUMNS + j % TILE_COLUMNS;
-}
-
-// Packs a block of B as panels of TILE_COLUMNS columns, one after another, zeros beside the last columns.
-void pack_b(__local T *to, __global const T *b, const long columns, const long depth,
-            const long b_depth, const long b_column)
-{
-    const long whole = columns / TILE_COLUMNS * TILE_COLUMNS;
-    long packed = 0, k = 0;
-    if (b_column == 1) {  // along the rows of B, so that memory is read in order
-        for (; k < depth; k++)
-            for (long j = 0; j < whole; j += WIDTH)
-                *(__local loose_t *)(to + panel_offset(j, k, depth)) = *(__global const loose_t *)(b + k * b_depth + j);
-        packed = whole;
-    } else if (b_depth == 1) {
-        for (long j = 0; j < whole; j += WIDTH)
-            for (k = 0; k + WIDTH <= depth; k += WIDTH)
-                transpose_square(to + panel_offset(j, k, depth), TILE_COLUMNS, b + k + j * b_column, b_column);
-        for (; k < depth; k++)
-            for (long j = 0; j < whole; j++)
-                to[panel_offset(j, k, depth)] = b[k * b_depth + j * b_column];
-        packed = whole;
-    }
-    for (long j = packed; j < columns; j += TILE_COLUMNS)
-        for (k = 0; k < depth; k++)
-            for (long n = 0; n < TILE_COLUMNS; n++)
-                to[j * depth + k * TILE_COLUMNS + n] = j + n < columns ? b[k * b_depth + (j + n) * b_column] : (T)0;
-}
 
 // Writes, or joins, the first `columns` of a row of sums to C.
 static inline void store_row(__global T *c, const vector_t left, const vector_t right, const long columns,
@@ -155,12 +46,17 @@ FULL_VECTORS void NAME(                                                         
     _Pragma("unroll")                                                                                           \
     for (int i = 0; i < HEIGHT; i++)                                                                            \
         sum[i][0] = sum[i][1] = (vector_t)(0);                                                                  \
+    _Pragma("unroll")                                                                                           \
+    for (int i = 0; i < HEIGHT; i++) { /* for the end of this, when they would be waited for */                 \
+        FETCH(c + i * c_row, 3);                                                                                \
+        FETCH(c + i * c_row + WIDTH, 3);                                                                        \
+    }                                                                                                           \
     for (long k = 0; k < depth; k++) {                                                                          \
         const vector_t left = *(__local const loose_t *)(b + k * TILE_COLUMNS);                                 \
         const vector_t right = *(__local const loose_t *)(b + k * TILE_COLUMNS + WIDTH);                        \
         _Pragma("unroll")                                                                                       \
         for (int i = 0; i < HEIGHT; i++) {                                                                      \
-            const vector_t x = (vector_t)(a[i * A_STRIDE + k]);                                                 \
+            const vector_t x = (vector_t)(a[IN_TILE(i, k)]);                                                    \
             ACCUMULATE(sum[i][0], x, left);                                                                     \
             ACCUMULATE(sum[i][1], x, right);                                                                    \
         }                                                                                                       \
@@ -181,12 +77,12 @@ void multiply_panel(__local const T *a, __local const T *panel, const long depth
                     const int join)
 {
     long i = 0;
-    for (; rows - i > MIDDLE_ROWS; i += TILE_ROWS)
-        large_tile(a + i * A_STRIDE, panel, depth, c + i * c_row, c_row, rows - i, columns, join);
+    for (; rows - i > MIDDLE_ROWS; i += TILE_ROWS, a += A_TILE)
+        large_tile(a, panel, depth, c + i * c_row, c_row, rows - i, columns, join);
     if (rows - i > SMALL_ROWS)
-        middle_tile(a + i * A_STRIDE, panel, depth, c + i * c_row, c_row, rows - i, columns, join);
+        middle_tile(a, panel, depth, c + i * c_row, c_row, rows - i, columns, join);
     else if (rows > i)
-        small_tile(a + i * A_STRIDE, panel, depth, c + i * c_row, c_row, rows - i, columns, join);
+        small_tile(a, panel, depth, c + i * c_row, c_row, rows - i, columns, join);
 }
 
 // Work-group g computes an equal share of the units. A unit is one of row_blocks x column_blocks blocks of a C
@@ -195,7 +91,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void matmul_blocks(PARAMETERS, const long row_blocks, const long column_blocks)
 {
     __local T packed_b[BLOCK_SIZE] __attribute__((aligned(128)));
-    __local T packed_a[A_ROWS * A_STRIDE] __attribute__((aligned(128)));
+    __local T packed_a[A_ROWS / TILE_ROWS * A_TILE] __attribute__((aligned(128)));
     const long tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
     const long panels = (columns + TILE_COLUMNS - 1) / TILE_COLUMNS;
     const long block_panels = (panels + column_blocks - 1) / column_blocks;
@@ -229,7 +125,7 @@ void matmul_blocks(PARAMETERS, const long row_blocks, const long column_blocks)
             packed_length = length;
             for (long i = top; i < bottom; i += A_ROWS) {
                 const long height = min(bottom - i, (long)A_ROWS);
-                pack_a(packed_a, a_batch + i * a_row + k * a_depth, height, length, a_row, a_depth);
+                pack_a(packed_a, a_batch + i * a_row + k * a_depth, height, rows - i, length, a_row, a_depth);
                 for (long j = left; j < right; j += TILE_COLUMNS)
                     multiply_panel(packed_a, packed_b + (j - left) * length, length,
                                    c_batch + i * columns + j, columns, height, right - j, k > 0);

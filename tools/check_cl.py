@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[1] / "cl"
-VARIANTS = ((), ("-DWIDTH=16",))
+VARIANTS = ((), ("-DWIDTH=16",), ("-DWIDTH=16", "-DON_CPU"), ("-DWIDTH=16", "-DON_CPU", "-DA_BY_COLUMNS"))
 # The target is that of SPIR: the only one under which clang knows of every optional type (half, double).
 FLAGS = (
     "--target=spir64", "-x", "cl", "-cl-std=CL1.2", "-Wall", "-Werror", f"-I{FOLDER}",

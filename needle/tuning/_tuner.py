@@ -53,8 +53,8 @@ def settings_for(device: OpenCLDevice) -> list[Setting]:
     spread = frozenset({"elementwise", "reduce", "softmax"})
     if profile.matmul_rows:
         return [
-            Setting("matmul_depth", (128, 256, 384, 512), frozenset({"matmul"})),
-            Setting("matmul_block_bytes", (1 << 17, 1 << 18, 1 << 19), frozenset({"matmul"})),
+            Setting("matmul_depth", (128, 256, 384, 512, 1024), frozenset({"matmul"})),
+            Setting("matmul_block_bytes", (1 << 17, 1 << 18, 1 << 19, 1 << 20), frozenset({"matmul"})),
             Setting("matmul_rows", (4, 6, 8, 12, 14), frozenset({"matmul"})),
             Setting("fold_columns", (16, 32, 64, 128), frozenset({"reduce"})),
             Setting("fold_unroll", (1, 2, 4, 8), frozenset({"reduce"})),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 import pyopencl as cl
 
 #: To be raised when kernels change so much that saved profiles no longer serve.
-VERSION = 2
+VERSION = 3
 
 
 _MAY_BE_0 = ("streamed_bytes", "held_launches", "matmul_rows")
@@ -70,11 +70,17 @@ class Profile:
         expected = f"smaller: products would take {needed} bytes of local memory, of which the device has {there}"
         _expect(needed <= there, name, getattr(self, name), expected)
 
+    def matmul_tile_bytes(self, itemsize: int) -> int:
+        """Local memory that a tile of A takes when a CPU packs it, by rows or by columns (`cl/matmul_pack.h`)."""
+        lanes = self.width(itemsize)
+        column = -(-self.matmul_rows // lanes) * lanes
+        return max(self.matmul_rows * (self.matmul_depth + 16), column * self.matmul_depth + 16) * itemsize
+
     def _matmul_local_bytes(self, device: cl.Device) -> int:
         """Local memory that the kernel of matrix products takes at most."""
         itemsize = 8 if "cl_khr_fp64" in device.extensions.split() else 4
         if self.matmul_rows:
-            tile = self.matmul_rows * (self.matmul_depth + 16) * itemsize
+            tile = self.matmul_tile_bytes(itemsize)
             return self.matmul_block_bytes + max(self.matmul_block_bytes // 2, tile)
         return 2 * 16 * (self.matmul_group * self.matmul_micro + 1) * itemsize
 
@@ -107,6 +113,8 @@ def cpu_vector_bytes(device: cl.Device) -> int:
 def _matmul_on_cpu(device: cl.Device) -> dict[str, int]:
     """The matmul tunables of a CPU: what its vector registers, its cores and its local memory allow."""
     local_bytes = device.local_mem_size
+    if cpu_vector_bytes(device) == 64 and local_bytes >= 2 << 20:  # that is PoCL's word for the second-level cache
+        return {"matmul_rows": 14, "matmul_depth": 384, "matmul_block_bytes": 1 << 20}
     has_32_registers = cpu_vector_bytes(device) == 64 or any(n in device.name.lower() for n in ("arm", "aarch64"))
     return {
         "matmul_rows": 14 if has_32_registers else 6,

@@ -137,12 +137,13 @@ def _launch(problem: _Problem, dtype: DType, profile: Profile) -> _Launch:
         height, width = _tile(problem, profile)
         groups = problem.batches * _ceil(problem.rows, height) * _ceil(problem.columns, width)
     offsets = (problem.a_offset, problem.b_offset, problem.c_offset)
-    defines = _defines(kernel, dtype, profile)
+    by_columns = problem.a_row == 1 != problem.a_depth
+    defines = _defines(kernel, dtype, profile, by_columns)
     return _Launch(kernel, defines, swapped, offsets, (*problem.extents, *tail), (groups,), (local,))
 
 
-def _defines(kernel: str, dtype: DType, profile: Profile) -> Defines:
-    """What a kernel is compiled under: one program for each dtype."""
+def _defines(kernel: str, dtype: DType, profile: Profile, by_columns: bool) -> Defines:
+    """What a kernel is compiled under: one program for each dtype, or two, for A by rows and by columns."""
     defines: dict[str, str | int] = {"T": wrapping_type(dtype)}
     if dtype.kind == "b":
         defines |= {"ACCUMULATE(s, x, y)": "s |= (x) & (y)", "JOIN(s, x)": "s |= (x)"}
@@ -153,8 +154,9 @@ def _defines(kernel: str, dtype: DType, profile: Profile) -> Defines:
     if kernel == "matmul_blocks":
         defines |= {"TILE_ROWS": profile.matmul_rows, "BLOCK_DEPTH": profile.matmul_depth}
         defines["BLOCK_SIZE"] = profile.matmul_block_bytes // dtype.itemsize
-        tile_bytes = profile.matmul_rows * (profile.matmul_depth + 16) * dtype.itemsize  # with the rows' padding
-        defines["A_ROWS"] = profile.matmul_rows * max(1, min(16, profile.matmul_block_bytes // 2 // tile_bytes))
+        tiles = profile.matmul_block_bytes // 2 // profile.matmul_tile_bytes(dtype.itemsize)
+        defines["A_ROWS"] = profile.matmul_rows * max(1, min(4, tiles))
+        defines |= {"A_BY_COLUMNS": 1} if by_columns else {}
     elif kernel == "matmul_tiles":
         defines |= {"GROUP": profile.matmul_group, "MICRO": profile.matmul_micro}
     elif kernel == "matvec_tiles":
