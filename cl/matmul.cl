@@ -11,26 +11,28 @@
 #define MIDDLE_ROWS (TILE_ROWS > 8 ? 8 : 4)
 #define SMALL_ROWS (TILE_ROWS > 8 ? 4 : 2)
 
-// Writes, or joins, the first `columns` of a row of sums to C.
-static inline void store_row(__global T *c, const vector_t left, const vector_t right, const long columns,
-                             const int join)
+// Writes, or joins, the sums of a tile to C[rows, columns].
+void store_tile(const vector_t *sums, __global T *c, const long c_row, const long rows, const long columns,
+                const int join)
 {
-    vector_t sum[2] = {left, right};
-    if (columns >= TILE_COLUMNS) {
-        __global loose_t *to = (__global loose_t *)c;
-        if (join) {
-            JOIN(sum[0], to[0]);
-            JOIN(sum[1], to[1]);
-        }
-        to[0] = sum[0];
-        to[1] = sum[1];
-    } else {
-        const T *values = (const T *)sum;
-        for (long j = 0; j < columns; j++) {
-            T value = values[j];
-            if (join)
-                JOIN(value, c[j]);
-            c[j] = value;
+    for (long i = 0; i < rows; i++, c += c_row, sums += 2) {
+        vector_t sum[2] = {sums[0], sums[1]};
+        if (columns >= TILE_COLUMNS) {
+            __global loose_t *to = (__global loose_t *)c;
+            if (join) {
+                JOIN(sum[0], to[0]);
+                JOIN(sum[1], to[1]);
+            }
+            to[0] = sum[0];
+            to[1] = sum[1];
+        } else {
+            const T *values = (const T *)sums;
+            for (long j = 0; j < columns; j++) {
+                T value = values[j];
+                if (join)
+                    JOIN(value, c[j]);
+                c[j] = value;
+            }
         }
     }
 }
@@ -61,10 +63,13 @@ FULL_VECTORS void NAME(                                                         
             ACCUMULATE(sum[i][1], x, right);                                                                    \
         }                                                                                                       \
     }                                                                                                           \
+    vector_t sums[HEIGHT * 2]; /* in memory, where the others stay in registers */                              \
     _Pragma("unroll")                                                                                           \
-    for (int i = 0; i < HEIGHT; i++)                                                                            \
-        if (i < rows)                                                                                           \
-            store_row(c + i * c_row, sum[i][0], sum[i][1], columns, join);                                      \
+    for (int i = 0; i < HEIGHT; i++) {                                                                          \
+        sums[2 * i] = sum[i][0];                                                                                \
+        sums[2 * i + 1] = sum[i][1];                                                                            \
+    }                                                                                                           \
+    store_tile(sums, c, c_row, min(rows, (long)HEIGHT), columns, join);                                         \
 }
 
 DEFINE_TILE(large_tile, TILE_ROWS)
