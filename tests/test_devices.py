@@ -1,4 +1,4 @@
-"""Finding devices, choosing one, and what importing, forking and caching have to do with it."""
+"""Finding devices, choosing one, and what importing and caching have to do with it."""
 
 from __future__ import annotations
 
@@ -274,42 +274,6 @@ def test_a_backend_that_cannot_look_for_devices_hides_no_other(entry_points: Cal
 
 
 # -- processes --------------------------------------------------------------------------------------
-
-FORKED = """
-import os, sys, threading
-import numpy as np
-import needle as ndl
-x = ndl.asarray([1.0, 2.0], device={name!r})
-assert (x + 1).tolist() == [2, 3]
-sys.stdout.flush()
-child = os.fork()
-if child == 0:
-    threading.Timer(30, lambda: os._exit(77)).start()  # it hangs
-    code = 0
-    for use in (lambda: (x + 1).realize(), lambda: ndl.synchronize(x.device), lambda: x.numpy(),
-                lambda: ndl.asarray([1.0], device={name!r})):
-        try:
-            use()
-            code = 1
-        except ndl.DeviceError as error:
-            print(error, flush=True)
-    os._exit(code)
-_, status = os.waitpid(child, 0)
-assert (x + 1).tolist() == [2, 3]
-sys.exit(os.waitstatus_to_exitcode(status))
-"""
-
-
-@needs_opencl
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-def test_a_forked_process_is_told(device: ndl.Device) -> None:
-    if device.name == "numpy":
-        pytest.skip("NumPy survives a fork")
-    done = python(FORKED.format(name=device.name))
-    assert done.returncode == 0, f"{done.returncode}: {done.stdout} {done.stderr}"
-    lines = done.stdout.splitlines()
-    assert len(lines) == 4
-    assert all("was opened before this process was forked" in line and "'spawn'" in line for line in lines)
 
 
 @pytest.mark.skipif("pocl" not in USABLE, reason="PoCL keeps its compiled kernels in a folder that can be looked into")

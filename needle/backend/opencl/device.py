@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache, partial
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyopencl as cl
 
-from needle.backend.opencl import caches, launchers, programs, saved_profiles, transfer
+from needle.backend.opencl import caches, forks, launchers, programs, saved_profiles, transfer
 from needle.backend.opencl.layout import Layout
 from needle.backend.opencl.memory import Memory, limit_from_environment
 from needle.backend.opencl.profiles import Profile
@@ -20,7 +19,6 @@ from needle.backend.opencl.submission import Submission
 from needle.backend.protocol import ArrayView, Device, DeviceInfo, Expression, MemoryInfo, checked_limit
 from needle.backend.records import Primitive, Program, Reduction
 from needle.dtypes import DType, Scalar, Shape
-from needle.errors import DeviceError
 
 #: Compiled kernels that a device keeps: drivers hold 0.1 to 3 MB of code for each.
 KEPT_KERNELS = 1024
@@ -49,9 +47,6 @@ class OpenCLDevice(Device):
         self.softmax_plan = lru_cache(maxsize=4096)(partial(launchers.softmax_plan, self))
         self.elementwise_plan = lru_cache(maxsize=4096)(partial(launchers.elementwise_plan, self))
         self._profile = saved_profiles.profile_of(cl_device)
-        self._forked = False
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=partial(setattr, self, "_forked", True))
 
     @property
     def profile(self) -> Profile:
@@ -175,6 +170,7 @@ class OpenCLDevice(Device):
         key = (file, name, *defines.items())
         found = self._kernels.get(key)
         if found is None:
+            self._check_process()
             with self.lock:
                 if len(self._kernels) >= KEPT_KERNELS:  # all go, as nobody counts which are used: plans hold them
                     self._kernels.clear()
@@ -223,11 +219,8 @@ class OpenCLDevice(Device):
         return True
 
     def _check_process(self) -> None:
-        if self._forked:
-            raise DeviceError(
-                f"{self.name} was opened before this process was forked; OpenCL does not survive a fork. "
-                "Start worker processes by 'spawn', or open the device only after forking"
-            )
+        if forks.lost:
+            raise forks.error(self.name)
 
     # -- operations -----------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pyopencl as cl
 
-from needle.backend.opencl import caches, drivers
+from needle.backend.opencl import caches, drivers, forks
 from needle.backend.opencl.affinity import one_core_each
 from needle.backend.opencl.device import OpenCLDevice
 from needle.backend.protocol import Backend, DeviceInfo
@@ -78,6 +78,7 @@ class OpenCLBackend(Backend):
     def _discover(self) -> list[tuple[DeviceInfo, cl.Device | None]]:
         if self._found is not None:
             return self._found
+        forks.reach()
         found: list[tuple[DeviceInfo, cl.Device | None]] = []
         troubles = caches.prepare()
         absent: list[DeviceInfo] = []
@@ -107,6 +108,8 @@ class OpenCLBackend(Backend):
             info, device = next((i, d) for i, d in self._discover() if i.name == name)
             if device is None or info.problem is not None:
                 raise DeviceError(f"device {name!r} cannot be used: {info.problem}")
+            if forks.lost:
+                raise forks.error(name)
             self._opened[name] = OpenCLDevice(info, device)
         return self._opened[name]
 
