@@ -1,4 +1,4 @@
-"""What is left of devices in a process that was forked."""
+"""What is left of devices and of needle's locks in a process that was forked."""
 
 from __future__ import annotations
 
@@ -62,6 +62,40 @@ LISTED_IN_THE_CHILD = """
 sys.exit(in_a_child(lambda: (ndl.asarray([1.0], device={name!r}) + 1).numpy()) - 1)
 """
 
+LOCKED = """
+from contextlib import ExitStack
+from needle.array import evaluation, expression
+from needle.backend import recording, registry
+from needle.ops import random
+from needle.profiling import _peaks
+
+generator = random.Generator(1)
+locks = [evaluation.lock, registry._lock, recording._lock, _peaks._lock, expression._pruning, generator._lock]
+if {name!r} != "numpy":
+    locks += [ndl.device({name!r}).lock]
+held, done = threading.Event(), threading.Event()
+
+def hold():
+    with ExitStack() as stack:
+        for lock in locks:
+            stack.enter_context(lock)
+        held.set()
+        done.wait()
+
+holder = threading.Thread(target=hold)
+holder.start()
+held.wait()
+def take():
+    for lock in locks:
+        assert lock.acquire(blocking=False)
+        lock.release()
+code = in_a_child(take, lambda: random.uniform(3, device="numpy", generator=generator).numpy())
+assert not any(lock.acquire(blocking=False) for lock in locks)  # in the parent they are held
+done.set()
+holder.join()
+sys.exit(code - 2)
+"""
+
 
 def forked(program: str, **words: str) -> list[str]:
     """What a program prints that forks and exits with 0, each line for a DeviceError in its child."""
@@ -96,3 +130,7 @@ def test_a_forked_process_can_use_numpy() -> None:
 
 def test_a_forked_process_may_be_the_first_to_list(device: ndl.Device) -> None:
     assert forked(LISTED_IN_THE_CHILD, name=device.name) == []
+
+
+def test_a_forked_process_waits_for_no_thread_of_its_parent(device: ndl.Device) -> None:
+    assert forked(LOCKED, name=device.name) == []

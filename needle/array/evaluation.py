@@ -30,10 +30,11 @@ from needle.backend.protocol import Device
 from needle.backend.records import Elementwise, Primitive, Reduction
 from needle.dtypes import DType, Scalar, Shape, bool_
 from needle.errors import DeviceError
+from needle.locks import freed_in_children
 from needle.strides import broadcast_shapes, broadcast_strides, contiguous_strides
 
 #: Two threads may want the same pending array: one computes it, the other finds it done. Recording takes no lock.
-lock = threading.RLock()
+lock = freed_in_children(threading.RLock())
 
 
 # -- recording --------------------------------------------------------------------------------------

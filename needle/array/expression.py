@@ -18,6 +18,7 @@ import numpy as np
 from needle.backend.protocol import Expression
 from needle.backend.records import Elementwise, Node, Program
 from needle.dtypes import DType, Scalar, bool_, float_for, join_scalar, promote
+from needle.locks import freed_in_children
 
 if TYPE_CHECKING:
     from needle.array.ndarray import NDArray
@@ -45,7 +46,7 @@ CAST = Elementwise("cast", "x", lambda x: x, arity=1, typing="cast")
 
 
 #: Held while readers are sorted out; whoever finds it taken leaves that to the next.
-_pruning = threading.Lock()
+_pruning = freed_in_children(threading.Lock())
 
 
 class Readers:

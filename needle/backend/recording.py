@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from needle.backend import work
 from needle.backend.work import Work
+from needle.locks import freed_in_children
 
 if TYPE_CHECKING:
     from needle.backend.protocol import Device
@@ -62,7 +63,7 @@ class Operation:
 
 Listener = Callable[[Operation], None]
 
-_lock = threading.RLock()
+_lock = freed_in_children(threading.RLock())
 
 
 class Recorder:

@@ -15,6 +15,7 @@ from weakref import WeakSet
 
 from needle.backend.protocol import Backend, Device, DeviceInfo, scoped_device
 from needle.errors import DeviceError
+from needle.locks import freed_in_children
 
 GROUP = "needle.backends"
 
@@ -29,7 +30,7 @@ _PREFERENCE = ("gpu", "accelerator", "cpu", "host", "other")
 
 ENVIRONMENT_VARIABLE = "NEEDLE_DEVICE"
 
-_lock = threading.RLock()
+_lock = freed_in_children(threading.RLock())
 _backends: dict[str, Backend] = {}
 _opened: WeakSet[Device] = WeakSet()
 

@@ -19,6 +19,7 @@ from needle.array.ndarray import check_dtype
 from needle.array.views import as_shape
 from needle.backend.records import Primitive
 from needle.dtypes import DEFAULT_FLOAT, DType, DTypeLike, Shape, as_dtype, bool_, float64, is_float
+from needle.locks import freed_in_children
 from needle.ops import philox
 from needle.ops.creation import DeviceLike, as_device
 
@@ -37,7 +38,7 @@ class Generator:
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        self._lock = threading.Lock()
+        self._lock = freed_in_children(threading.Lock())
         self._seed = self._offset = 0
         self.manual_seed(int.from_bytes(os.urandom(8), "little") if seed is None else seed)
 

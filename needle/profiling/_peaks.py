@@ -15,6 +15,7 @@ from needle.array.operators import TABLE
 from needle.backend.protocol import Device
 from needle.backend.recording import Stopwatch, stopwatch
 from needle.dtypes import DType, float32
+from needle.locks import freed_in_children
 
 #: Bytes of the array that is copied: larger than the caches that a device may have.
 _COPIED = 1 << 27
@@ -26,7 +27,7 @@ _REPEATS = 5
 #: Seconds by the clock after which no larger size is tried: some drivers' own times are far too short.
 _PATIENCE = 0.25
 
-_lock = threading.RLock()
+_lock = freed_in_children(threading.RLock())
 _bandwidths: WeakKeyDictionary[Device, float] = WeakKeyDictionary()
 _rates: WeakKeyDictionary[Device, dict[DType, float]] = WeakKeyDictionary()
 

@@ -19,6 +19,7 @@ from needle.backend.opencl.submission import Submission
 from needle.backend.protocol import ArrayView, Device, DeviceInfo, Expression, MemoryInfo, checked_limit
 from needle.backend.records import Primitive, Program, Reduction
 from needle.dtypes import DType, Scalar, Shape
+from needle.locks import freed_in_children
 
 #: Compiled kernels that a device keeps: drivers hold 0.1 to 3 MB of code for each.
 KEPT_KERNELS = 1024
@@ -37,7 +38,7 @@ class OpenCLDevice(Device):
         self.context = cl.Context([cl_device])
         self.queue = self._plain_queue = cl.CommandQueue(self.context)
         self._memory = Memory(info.name, self._plain_queue, self._drain, limit_from_environment(info.memory))
-        self.lock = threading.RLock()  # setting a kernel's arguments and launching it is one act
+        self.lock = freed_in_children(threading.RLock())  # setting a kernel's arguments and launching it is one act
         self._submission = Submission()
         self._host_memory = transfer.HostMemory() if transfer.shares_host_memory(cl_device) else None
         self._kernels: dict[object, cl.Kernel] = {}

@@ -17,6 +17,7 @@ from needle.backend.opencl.launchers.elementwise import expression_arguments
 from needle.backend.opencl.launchers.folding import Partial, reading
 from needle.backend.protocol import Buffer
 from needle.dtypes import DType, Shape
+from needle.locks import freed_in_children
 
 if TYPE_CHECKING:
     from needle.backend.opencl.device import OpenCLDevice
@@ -64,7 +65,7 @@ class HostMemory:
     def __init__(self) -> None:
         self._free: dict[int, list[np.ndarray]] = {}
         self._held = 0
-        self._lock = threading.RLock()  # the collector may free a lease while its thread holds this
+        self._lock = freed_in_children(threading.RLock())  # the collector may free a lease while its thread holds this
 
     def empty(self, shape: Shape, dtype: DType, nbytes: int) -> np.ndarray:
         """An array with undefined contents, which anybody may keep and write into."""
