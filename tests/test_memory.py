@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -241,73 +240,6 @@ def test_an_optimizer_without_memory_for_its_state_moves_nothing(pool: ndl.Devic
     other.step()
     for ours, theirs in zip(strained, calm, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
-
-
-def compute(*tensors: ndl.Tensor) -> None:
-    for x in tensors:
-        x.realize()
-    ndl.synchronize()
-
-
-@pytest.mark.parametrize("profiled", [False, True])
-def test_memory_that_only_a_launch_finds_missing(
-    pool: ndl.Device, monkeypatch: pytest.MonkeyPatch, profiled: bool
-) -> None:
-    """NVIDIA's driver takes the memory at the first launch that uses it."""
-    cl = pytest.importorskip("pyopencl")
-    launch, refusals = cl.enqueue_nd_range_kernel, [2]
-
-    def refuse(*args: object) -> object:
-        if refusals[0]:
-            refusals[0] -= 1
-            raise cl.MemoryError("clEnqueueNDRangeKernel failed: MEM_OBJECT_ALLOCATION_FAILURE")
-        return launch(*args)
-
-    x = ndl.asarray([1.0, 2.0])
-    y, z = x * 2, x * 3
-    monkeypatch.setattr(cl, "enqueue_nd_range_kernel", refuse)
-    with ndl.profile() if profiled else nullcontext():
-        with pytest.raises(ndl.OutOfMemoryError, match="cannot provide the memory of a kernel's operands"):
-            compute(y, z)  # it is tried twice
-        assert y.tolist() == [2, 4] and z.tolist() == [3, 6]
-        refusals[0] = 1
-        assert (x * 4).tolist() == [4, 8]
-
-
-def test_memory_that_only_a_transfer_finds_missing(pool: ndl.Device, monkeypatch: pytest.MonkeyPatch) -> None:
-    cl = pytest.importorskip("pyopencl")
-    copy, refusals = cl.enqueue_copy, [2]
-
-    def refuse(*args: object, **options: object) -> object:
-        if refusals[0]:
-            refusals[0] -= 1
-            raise cl.MemoryError("clEnqueueWriteBuffer failed: MEM_OBJECT_ALLOCATION_FAILURE")
-        return copy(*args, **options)
-
-    monkeypatch.setattr(cl, "enqueue_copy", refuse)
-    with pytest.raises(ndl.OutOfMemoryError, match="cannot provide the memory of a transfer"):
-        ndl.asarray([1.0, 2.0])  # it is tried twice
-    refusals[0] = 1
-    assert ndl.asarray([1.0, 2.0]).tolist() == [1, 2]
-
-
-def test_a_launch_that_fails_harms_no_other(pool: ndl.Device, monkeypatch: pytest.MonkeyPatch) -> None:
-    cl = pytest.importorskip("pyopencl")
-    launch, left = cl.enqueue_nd_range_kernel, [1]
-
-    def fail(*args: object) -> object:
-        if left[0]:
-            left[0] -= 1
-            raise cl.LogicError("clEnqueueNDRangeKernel failed: INVALID_VALUE")
-        return launch(*args)
-
-    x = ndl.asarray([1.0, 2.0])
-    ndl.synchronize(pool)
-    y, z = x * 2, x * 3
-    monkeypatch.setattr(cl, "enqueue_nd_range_kernel", fail)
-    with pytest.raises(cl.LogicError):
-        compute(y, z)
-    assert z.tolist() == [3, 6]
 
 
 @pytest.mark.parametrize(("limit", "error"), [(0, ValueError), (-1, ValueError), ("1G", TypeError), (1.5, TypeError)])

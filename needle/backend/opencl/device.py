@@ -19,6 +19,7 @@ from needle.backend.opencl.submission import Submission
 from needle.backend.protocol import ArrayView, Device, DeviceInfo, Expression, MemoryInfo, checked_limit
 from needle.backend.records import Primitive, Program, Reduction
 from needle.dtypes import DType, Scalar, Shape
+from needle.errors import OutOfMemoryError
 from needle.locks import freed_in_children
 
 #: Compiled kernels that a device keeps: drivers hold 0.1 to 3 MB of code for each.
@@ -119,10 +120,13 @@ class OpenCLDevice(Device):
         """Copy from or to the host by `enqueue(device, queue, target, source, offset, nbytes)`, and wait."""
         with self.lock:
             self._flush()
+            self._submission.check(arguments)
             copy = partial(self._enqueue_copy, name, enqueue, *arguments)
             try:
                 copy()
-            except cl.MemoryError:
+            except cl.Error as error:
+                if not isinstance(error, cl.MemoryError):
+                    raise
                 self._try_again(copy, "the memory of a transfer")
 
     def _enqueue_copy(self, name: str, enqueue: Callable[..., cl.Event], *arguments: Any) -> None:
@@ -139,13 +143,29 @@ class OpenCLDevice(Device):
             self._flush()
         self.queue.finish()
 
-    def _flush(self) -> None:
-        """Enqueue what is waiting. Some drivers take a buffer's memory only now."""
+    def _flush(self, in_making: bool = False) -> None:
+        """Enqueue what is waiting. Some drivers take a buffer's memory only now, which may then be missing.
+
+        `in_making`: the caller makes the last launch, and will withdraw it if this raises an error.
+        """
         try:
             self._submission.flush(self.queue, self.recorder)
-        except cl.MemoryError:
+        except Exception as error:
+            if not self._submission.refused:  # an earlier one has failed as it ran
+                raise
+            self._try_refused(error, in_making)
+
+    def _try_refused(self, error: Exception, in_making: bool) -> None:
+        """Enqueue once more what was refused by `error`, if memory was missing. What cannot succeed is given up."""
+        try:
+            if not isinstance(error, cl.MemoryError):
+                raise error
             flush = partial(self._submission.flush, self.queue, self.recorder)
             self._try_again(flush, "the memory of a kernel's operands")
+        except Exception as last:
+            if self._submission.refused and not isinstance(last, OutOfMemoryError):
+                self._submission.give_up(last, in_making)  # it would fail for ever, and block all behind it
+            raise
 
     def _try_again(self, act: Callable[[], None], what: str) -> None:
         """Do what the driver had no memory for, once all that is unused has been given back to it."""
@@ -153,7 +173,9 @@ class OpenCLDevice(Device):
         self._memory.give_back()
         try:
             act()
-        except cl.MemoryError as error:
+        except cl.Error as error:
+            if not isinstance(error, cl.MemoryError):
+                raise
             raise self._memory.refusal(what) from error
 
     def _drain(self) -> None:
@@ -178,6 +200,7 @@ class OpenCLDevice(Device):
                     self._forget_plans()
                 program = programs.build(self.context, file, defines)
                 found = self._kernels[key] = caches.repairing_launchers(_kernel_of, program, name, arguments)
+                found.written = partial(programs.written, file, name, defines)
         return found
 
     def expression_kernel(self, key: Hashable, build: Callable[[], cl.Kernel]) -> cl.Kernel:
@@ -204,7 +227,11 @@ class OpenCLDevice(Device):
         with self.lock:
             waiting = self._submission.add(kernel, size, local, arguments)
             if waiting > self._profile.held_launches or groups != _SINGLE or self.recorder is not None:
-                self._flush()
+                try:
+                    self._flush(in_making=True)
+                except BaseException:  # to the caller it is not made, and must not be made later
+                    self._submission.withdraw(arguments)
+                    raise
             self.launches += 1
 
     # -- times ----------------------------------------------------------------------------------

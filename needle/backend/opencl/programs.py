@@ -23,6 +23,9 @@ _INCLUDE = re.compile(r'^#include "(\w+\.h)"$', re.MULTILINE)
 #: Where a compiler's message says that it is.
 _PLACE = re.compile(r"(?<!\w)cl/([\w.]+):(\d+)")
 
+#: A macro without arguments, and what it stands for.
+_MACRO = re.compile(r"^#define (\w+) (.*)$", re.MULTILINE)
+
 #: OpenCL C 1.2 is the floor; no fast-math: NaN and infinity mean what they mean in NumPy.
 #: Warnings are the business of the project's own syntax check, not of its users.
 _OPTIONS = ("-cl-std=CL1.2", "-w")
@@ -66,6 +69,16 @@ def build(context: cl.Context, file: str, defines: Defines, extra_options: tuple
             return cl.Program(context, source).build([*_OPTIONS, *extra_options])
         except cl.RuntimeError as error:
             raise KernelCompileError(_explain(file, defines, str(error))) from error
+
+
+def written(file: str, name: str, defines: Defines) -> tuple[int, ...]:
+    """The parameters of kernel `name` through which it may write: pointers to global memory that are not const."""
+    source = assemble(file, defines).replace("\\\n", "")
+    macros = dict(reversed(_MACRO.findall(source)))  # the first of a name counts
+    signature = re.search(rf"^void {name}\((.*?)\)", source, re.MULTILINE | re.DOTALL)
+    assert signature is not None
+    parameters = re.sub(r"\w+", lambda word: macros.get(word[0], word[0]), signature[1]).split(",")
+    return tuple(k for k, parameter in enumerate(parameters) if "__global" in parameter and "const" not in parameter)
 
 
 def _explain(file: str, defines: Defines, log: str) -> str:
