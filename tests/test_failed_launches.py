@@ -16,7 +16,7 @@ from needle.backend.opencl import programs
 
 cl = pytest.importorskip("pyopencl")
 
-NO_MEMORY = ["MEM_OBJECT_ALLOCATION_FAILURE"]
+NO_MEMORY = ["MEM_OBJECT_ALLOCATION_FAILURE", "OUT_OF_HOST_MEMORY", "OUT_OF_RESOURCES"]
 
 
 @pytest.fixture(params=[0, 16], ids=["at once", "held"])
@@ -75,7 +75,7 @@ def compute(*tensors: ndl.Tensor) -> None:
 
 
 @pytest.mark.parametrize("profiled", [False, True])
-@pytest.mark.parametrize("status", NO_MEMORY)
+@pytest.mark.parametrize("status", NO_MEMORY[:2])
 def test_memory_that_only_a_launch_finds_missing(
     opencl: ndl.Device, refuse: Callable[..., None], status: str, profiled: bool
 ) -> None:
@@ -90,6 +90,24 @@ def test_memory_that_only_a_launch_finds_missing(
         assert y.tolist() == [2, 4] and z.tolist() == [3, 6]
         refuse(status, 1)
         assert (x * 4).tolist() == [4, 8]
+
+
+def test_resources_that_may_be_memory(opencl: ndl.Device, refuse: Callable[..., None]) -> None:
+    """It is tried twice; a kernel that needs too much would fail for ever, and block what comes after it."""
+    x = ndl.asarray([1.0, 2.0])
+    refuse("OUT_OF_RESOURCES", 1)
+    assert (x * 2).tolist() == [2, 4]
+    y, z = x * 3, x * 4
+    refuse("OUT_OF_RESOURCES", 2)
+    with pytest.raises(ndl.OutOfMemoryError, match="registers or local memory") as caught:
+        compute(y, z)
+    assert "OUT_OF_RESOURCES" in str(caught.value.__cause__)
+    assert z.tolist() == [4, 8]
+    if opencl.profile.held_launches:
+        with pytest.raises(ndl.DeviceError, match=r"never computed.*OUT_OF_RESOURCES"):
+            y.tolist()
+    else:
+        assert y.tolist() == [3, 6]
 
 
 @pytest.mark.parametrize("status", NO_MEMORY)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyopencl as cl
 
-from needle.backend.opencl import caches, forks, launchers, programs, saved_profiles, transfer
+from needle.backend.opencl import caches, faults, forks, launchers, programs, saved_profiles, transfer
 from needle.backend.opencl.layout import Layout
 from needle.backend.opencl.memory import Memory, limit_from_environment
 from needle.backend.opencl.profiles import Profile
@@ -125,7 +125,7 @@ class OpenCLDevice(Device):
             try:
                 copy()
             except cl.Error as error:
-                if not isinstance(error, cl.MemoryError):
+                if not faults.lacks_memory(error):
                     raise
                 self._try_again(copy, "the memory of a transfer")
 
@@ -158,12 +158,13 @@ class OpenCLDevice(Device):
     def _try_refused(self, error: Exception, in_making: bool) -> None:
         """Enqueue once more what was refused by `error`, if memory was missing. What cannot succeed is given up."""
         try:
-            if not isinstance(error, cl.MemoryError):
+            if not faults.lacks_memory(error):
                 raise error
             flush = partial(self._submission.flush, self.queue, self.recorder)
             self._try_again(flush, "the memory of a kernel's operands")
         except Exception as last:
-            if self._submission.refused and not isinstance(last, OutOfMemoryError):
+            may_succeed = isinstance(last, OutOfMemoryError) and not faults.lacks_resources(last.__cause__)
+            if self._submission.refused and not may_succeed:
                 self._submission.give_up(last, in_making)  # it would fail for ever, and block all behind it
             raise
 
@@ -174,9 +175,9 @@ class OpenCLDevice(Device):
         try:
             act()
         except cl.Error as error:
-            if not isinstance(error, cl.MemoryError):
+            if not faults.lacks_memory(error):
                 raise
-            raise self._memory.refusal(what) from error
+            raise self._memory.refusal(what, doubtful=faults.lacks_resources(error)) from error
 
     def _drain(self) -> None:
         """Wait until nothing that was launched can still be using memory."""

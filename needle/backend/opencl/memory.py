@@ -14,7 +14,7 @@ from collections.abc import Callable
 import pyopencl as cl
 import pyopencl.tools as cl_tools
 
-from needle.backend.opencl import huge_pages, transfer
+from needle.backend.opencl import faults, huge_pages, transfer
 from needle.backend.protocol import MemoryInfo
 from needle.errors import DeviceError, OutOfMemoryError
 
@@ -115,12 +115,12 @@ class Memory:
             return None
         try:
             buffer = self._pool.allocate(nbytes)
-        except cl.MemoryError:
-            return None
-        except cl.LogicError as error:  # what the pool made of it is more than the largest single buffer
-            if error.code != cl.status_code.INVALID_BUFFER_SIZE:
-                raise
-            return None
+        except cl.Error as error:
+            if faults.lacks_memory(error):
+                return None
+            if error.code == cl.status_code.INVALID_BUFFER_SIZE:  # the pool made it more than the largest buffer
+                return None
+            raise
         if self._limit is not None and self._pool.managed_bytes > self._limit:
             self._pool.free_held()  # the new buffer is one beside those kept; they go
             if self._pool.managed_bytes > self._limit:  # the rounded size is too much
@@ -128,8 +128,11 @@ class Memory:
                 return None
         return buffer
 
-    def refusal(self, what: str, nbytes: int = 0) -> OutOfMemoryError:
-        """The error that says what could not be had, `nbytes` where that is known, and how things stand."""
+    def refusal(self, what: str, nbytes: int = 0, doubtful: bool = False) -> OutOfMemoryError:
+        """The error that says what could not be had, `nbytes` where that is known, and how things stand.
+
+        `doubtful`: it may be that memory was not what the driver lacked.
+        """
         info = self.info()
         bound = f"the device has {self._queue.device.global_mem_size} bytes and gives at most {self.largest} at once"
         if info.limit is not None and nbytes <= self.largest:
@@ -137,4 +140,6 @@ class Memory:
         return OutOfMemoryError(
             f"{self._device_name} cannot provide {what}: {info.in_use} bytes are in use, "
             f"{info.held - info.in_use} bytes more are held by the pool, and {bound}"
+            + "; or the kernel needs more registers or local memory than the device has"
+            * doubtful
         )
