@@ -43,4 +43,4 @@ measured=$?
 } | tee "$out/summary"
 echo
 echo "The summary is $out/summary; all of it lies in $out"
-[ "$healthy" = 0 ] && [ "$passed" = 0 ]
+[ "$healthy" = 0 ] && [ "$passed" = 0 ] && [ "$measured" = 0 ]
