@@ -44,9 +44,11 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"needle comes from {ndl.__file__}, not from the packages under {sys.prefix}")
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    """The copy of needle and the devices, in the first lines of the report."""
-    return f"needle {ndl.__version__} from {Path(ndl.__file__).parent}, devices: {', '.join(devices_under_test())}"
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """The copy of needle and the devices, in the first lines of the report, and why nothing is tested if so."""
+    where = f"needle {ndl.__version__} from {Path(ndl.__file__).parent}, devices: {', '.join(devices_under_test())}"
+    reason = why_skipped()
+    return [where] if reason is None else [where, f"every test is skipped: {reason}"]
 
 
 @cache

@@ -1,13 +1,15 @@
-"""Random programs on every device, forward and backward, against the reference in NumPy's float64.
+"""Random programs on each device, forward and backward, against the reference in NumPy's float64.
 
-HYPOTHESIS_PROFILE decides how many: 25, in "ci" 100 (the same ones each time), in "nightly" 2,000.
+HYPOTHESIS_PROFILE decides how many a device gets: 25, in "ci" 100 (the same ones each time), in "nightly" 2,000.
 """
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
-from hypothesis import event, given, note, settings
+from hypothesis import assume, event, given, note, settings
 from support.programs import Program, programs, run
 from support.reference import World
 
@@ -96,28 +98,29 @@ def check_second(program: Program, names: dict) -> None:
         )  # fmt: skip
 
 
+@settings(max_examples=100)
+@given(program=programs())
+def test_a_program_has_10_to_40_operations(program: Program) -> None:
+    computing = [line for line in program.lines if re.match(r"t\d+ = |\w+\[.*\] = ", line)]
+    assert 10 <= len(computing) <= 40, program
+
+
 @pytest.mark.parametrize("part", range(PARTS))
 @settings(max_examples=EXAMPLES // PARTS)
 @given(program=programs())
-def test_random_programs(part: int, devices: tuple[str, ...], program: Program) -> None:
-    for name in devices:
-        with ndl.device(name) as device:
-            if not all(device.supports(np.dtype(d)) for d in program.dtypes):
-                event(f"a dtype that {name} lacks")
-                continue
-            note(f"NEEDLE_DEVICE={name}\n{program!r}")
-            names = run([*program.lines, *program.backward], ndl)
-            event(f"{name}: {'backward' if program.backward else 'forward'}")
-            for value in program.values:
-                ours = names[value]
-                check(f"{value} on {name}", ours.numpy(), program.worlds[0][value].dtype, program.expected(value))
-            for leaf in program.leaves if program.backward else ():
-                grads, ours = program.gradients(leaf), names[leaf].grad
-                if grads[0] is None:
-                    assert ours is None or not ours.numpy().any(), f"{leaf}.grad on {name} should be None or 0"
-                    continue
-                shape, dtype = program.worlds[0][leaf].shape, program.worlds[0][leaf].dtype
-                actual = np.zeros(shape, dtype) if ours is None else ours.numpy()
-                check(f"{leaf}.grad on {name}", actual, dtype, grads)
-            if program.second and not writes_through_detached(program):
-                check_second(program, names)
+def test_random_programs(part: int, device: ndl.Device, program: Program) -> None:
+    assume(all(device.supports(np.dtype(d)) for d in program.dtypes))
+    note(f"NEEDLE_DEVICE={device.name}\n{program!r}")
+    names = run([*program.lines, *program.backward], ndl)
+    event("backward" if program.backward else "forward")
+    for value in program.values:
+        check(value, names[value].numpy(), program.worlds[0][value].dtype, program.expected(value))
+    for leaf in program.leaves if program.backward else ():
+        grads, ours = program.gradients(leaf), names[leaf].grad
+        if grads[0] is None:
+            assert ours is None or not ours.numpy().any(), f"{leaf}.grad should be None or 0"
+            continue
+        shape, dtype = program.worlds[0][leaf].shape, program.worlds[0][leaf].dtype
+        check(f"{leaf}.grad", np.zeros(shape, dtype) if ours is None else ours.numpy(), dtype, grads)
+    if program.second and not writes_through_detached(program):
+        check_second(program, names)

@@ -297,6 +297,7 @@ def write(w: Writer) -> None:
     line = f"{target}[{index}] = {value}"
     w.execute(line)
     w.lines.append(line)
+    w.operations += 1
 
 
 KINDS: list[Callable[[Writer], None]] = [

@@ -1,4 +1,4 @@
-"""Random programs as text: 10 to 40 lines that run alike on `needle` and in a `World` of the reference.
+"""Random programs as text: 10 to 40 operations that run alike on `needle` and in a `World` of the reference.
 
 `programs()` draws them. While a program is drawn it already runs in several worlds, so that every line is known to
 fit, to stay finite (unless special values are what the program is about), and to decide nothing by rounding.
@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from hypothesis import reject
 from hypothesis import strategies as st
 
 from support.lines import KINDS
@@ -50,11 +51,16 @@ def run(lines: Sequence[str], library: Any) -> dict[str, Any]:
 
 @st.composite
 def programs(draw: Callable[..., Any], least: int = 10, most: int = 40) -> Program:
-    """Programs of `least` to `most` lines that compute something, and a backward pass where one can be had."""
+    """Programs of `least` to `most` operations, and a backward pass where one can be had."""
     writer = Writer(draw)
     writer.begin()
-    for _ in range(draw(st.integers(least, most))):
+    wanted = draw(st.integers(least, most))
+    for _ in range(4 * wanted):  # a line that does not fit what there is adds nothing
+        if writer.operations == wanted:
+            break
         writer.pick(KINDS)(writer)
+    else:
+        reject()
     program = Program(writer.lines, writer.leaves, writer.alive, writer.dtypes, writer.names)
     if not writer.special:
         _finish(writer, program)

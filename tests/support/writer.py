@@ -25,6 +25,7 @@ class Writer:
         self.worlds = [World(None if k == 0 else k) for k in range(WORLDS)]
         self.names: list[dict[str, Any]] = [{"ndl": world, "np": np} for world in self.worlds]
         self.lines: list[str] = []
+        self.operations = 0  # how many of the lines compute something or write
         self.alive: list[str] = []
         self.leaves: list[str] = []
         self.dtypes: set[str] = set()
@@ -65,6 +66,7 @@ class Writer:
                 del names[name]
             return None
         self.keep(name, f"{name} = {text}")
+        self.operations += 1
         if found[0].requires_grad:
             self.frozen += [root_of(self.value(o).value) for o in (*operands, name)]
         return name

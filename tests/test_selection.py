@@ -1,0 +1,40 @@
+"""Which tests an environment of tox runs, and what it says where its device is missing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from support.processes import environment
+
+HERE = Path(__file__).parent
+DEVICE = ("-m", "device and not slow and not large")
+
+
+def report(*arguments: str, **extra: str) -> str:
+    """What pytest prints, in a process that is none of this one's workers."""
+    kept = {name: value for name, value in environment(**extra).items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", str(HERE.parent / "pyproject.toml"),
+         "--rootdir", str(HERE.parent), *arguments],
+        env=kept, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_random_programs_run_in_the_environment_of_each_device() -> None:
+    file = str(HERE / "test_fuzz.py")
+    said = report("--collect-only", "-q", *DEVICE, file, NEEDLE_TEST_DEVICES="numpy", HYPOTHESIS_PROFILE="ci")
+    assert said.splitlines()[0].endswith("test_fuzz.py::test_random_programs[numpy-0]")
+
+
+def test_the_first_lines_say_why_everything_is_skipped() -> None:
+    file = str(HERE / "test_cli.py")
+    said = report("-k", "version", file, NEEDLE_TEST_DEVICES="nowhere", NEEDLE_TEST_MISSING="skip")
+    head, _, rest = said.partition("collected ")
+    assert "every test is skipped: no device 'nowhere': there is only" in head
+    assert "1 skipped" in rest and "passed" not in rest
+    said = report("-k", "version", file, NEEDLE_TEST_DEVICES="numpy", NEEDLE_TEST_MISSING="skip")
+    assert "is skipped" not in said and "1 passed" in said
