@@ -28,6 +28,16 @@ def test_every_device_has_a_row():
     assert sum(row.startswith("*") for row in rows) == 1
 
 
+def test_the_devices_under_test_are_usable_in_one_process(devices: tuple[str, ...]):
+    rows = needle().stdout.split("\n\n")[0].splitlines()[1:]
+    usable = [
+        row.removeprefix("*").split()[0]
+        for row, below in zip(rows, [*rows[1:], ""], strict=True)
+        if "cannot be used" not in row and "cannot be used" not in below
+    ]
+    assert set(devices) <= set(usable)
+
+
 def test_the_default_device_is_marked():
     result = needle(NEEDLE_DEVICE="numpy")
     (marked,) = [line for line in result.stdout.splitlines() if line.startswith("*  ")]
