@@ -94,6 +94,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("device")
         if reason is not None:
             item.add_marker(pytest.mark.skip(reason=reason))
+        item.user_properties += noted(item)
+
+
+def noted(item: pytest.Item) -> Iterator[tuple[str, str]]:
+    """What `--junitxml` keeps of a test for tools/device_matrix.py: its device, what it shows, whether it is long."""
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    names = {info.name for info in ndl.devices()}
+    yield from [("device", value) for value in parameters if isinstance(value, str) and value in names][:1]
+    yield from (("fault", mark.args[0]) for mark in item.iter_markers("fault"))
+    if item.get_closest_marker("slow") is not None:
+        yield "long", "yes"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

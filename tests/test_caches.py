@@ -67,6 +67,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "damage", [d if d in ("cut in half", "a byte inside") else pytest.param(d, marks=pytest.mark.slow) for d in DAMAGES]
 )
 @pytest.mark.parametrize("kind", [".so", ".bc", ".sqlite", "binary", "info"])
+@pytest.mark.fault("damaged, cut or read-only cache")
 def test_a_damaged_cache_is_built_anew(cached: tuple[str, Path, str], tmp_path: Path, kind: str, damage: str) -> None:
     name, filled, printed = cached
     folder = tmp_path / "cache"
@@ -85,6 +86,7 @@ def test_a_damaged_cache_is_built_anew(cached: tuple[str, Path, str], tmp_path: 
 
 
 @pytest.mark.parametrize("damage", ["empty", "noise", "not a table"])
+@pytest.mark.fault("damaged, cut or read-only cache")
 def test_damaged_checksums_are_taken_anew(cached: tuple[str, Path, str], tmp_path: Path, damage: str) -> None:
     name, filled, printed = cached
     folder = tmp_path / "cache"
@@ -98,6 +100,7 @@ def test_damaged_checksums_are_taken_anew(cached: tuple[str, Path, str], tmp_pat
     assert file.read_text() == before
 
 
+@pytest.mark.fault("damaged, cut or read-only cache")
 def test_a_folder_that_cannot_be_written_is_not_used(cached: tuple[str, Path, str], tmp_path: Path) -> None:
     name, _, printed = cached
     blocked = tmp_path / "file"
@@ -109,6 +112,7 @@ def test_a_folder_that_cannot_be_written_is_not_used(cached: tuple[str, Path, st
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.fault("damaged, cut or read-only cache")
 def test_a_read_only_folder_is_not_used(cached: tuple[str, Path, str], tmp_path: Path) -> None:
     name, filled, printed = cached
     folder = tmp_path / "cache"
@@ -132,6 +136,7 @@ sys.stdin.readline()
 
 
 @pytest.mark.parametrize("rounds", [1, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.fault("two cold starts at once")
 def test_two_processes_start_cold_at_once(cached: tuple[str, Path, str], tmp_path: Path, rounds: int) -> None:
     name, _, printed = cached
     for number in range(rounds):

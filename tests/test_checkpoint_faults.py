@@ -49,6 +49,7 @@ def refused(path: Path, data: bytes) -> None:
         ndl.load(path, "numpy")
 
 
+@pytest.mark.fault("cut or hostile checkpoints")
 def test_a_file_cut_off_at_any_byte(tmp_path: Path) -> None:
     whole = checkpoint(tmp_path / "whole")
     for kept in range(len(whole)):
@@ -97,6 +98,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
+@pytest.mark.fault("cut or hostile checkpoints")
 def test_a_hostile_file(tmp_path: Path, case: str) -> None:
     refused(tmp_path / "hostile", HOSTILE[case])
 
@@ -110,6 +112,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=4),
     in_header=st.booleans(),
 )
+@pytest.mark.fault("cut or hostile checkpoints")
 def test_changed_bytes_give_an_error_or_a_whole_checkpoint(
     whole: bytes, tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, int]], in_header: bool
 ) -> None:
@@ -128,6 +131,7 @@ def test_changed_bytes_give_an_error_or_a_whole_checkpoint(
     assert all(isinstance(v, (ndl.Tensor, bool, int, float, str)) for v in loaded.values())
 
 
+@pytest.mark.fault("cut or hostile checkpoints")
 def test_a_model_takes_over_all_of_a_state_or_nothing() -> None:
     with ndl.device("numpy"):
         model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
@@ -158,6 +162,7 @@ with ndl.device("numpy"):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no kill")
 @pytest.mark.parametrize("rounds", [4, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.fault("killed while saving")
 def test_a_process_killed_while_it_saves(tmp_path: Path, rounds: int) -> None:
     """The file is there each time, whole, and not older than the last save that was finished."""
     path, rng, version = tmp_path / "model.safetensors", random.Random(0), 0

@@ -76,6 +76,7 @@ def compute(*tensors: ndl.Tensor) -> None:
 
 @pytest.mark.parametrize("profiled", [False, True])
 @pytest.mark.parametrize("status", NO_MEMORY[:2])
+@pytest.mark.fault("out of device memory")
 def test_memory_that_only_a_launch_finds_missing(
     opencl: ndl.Device, refuse: Callable[..., None], status: str, profiled: bool
 ) -> None:
@@ -92,6 +93,7 @@ def test_memory_that_only_a_launch_finds_missing(
         assert (x * 4).tolist() == [4, 8]
 
 
+@pytest.mark.fault("out of device memory")
 def test_resources_that_may_be_memory(opencl: ndl.Device, refuse: Callable[..., None]) -> None:
     """It is tried twice; a kernel that needs too much would fail for ever, and block what comes after it."""
     x = ndl.asarray([1.0, 2.0])
@@ -111,6 +113,7 @@ def test_resources_that_may_be_memory(opencl: ndl.Device, refuse: Callable[..., 
 
 
 @pytest.mark.parametrize("status", NO_MEMORY)
+@pytest.mark.fault("out of device memory")
 def test_memory_that_only_a_transfer_finds_missing(
     opencl: ndl.Device, refuse: Callable[..., None], status: str
 ) -> None:
@@ -121,6 +124,7 @@ def test_memory_that_only_a_transfer_finds_missing(
     assert ndl.asarray([1.0, 2.0]).tolist() == [1, 2]
 
 
+@pytest.mark.fault("launch that the driver refuses")
 def test_a_change_in_place_that_was_refused_is_not_made_later(opencl: ndl.Device, refuse: Callable[..., None]) -> None:
     p = ndl.Tensor(np.zeros(1 << 16, np.float32))  # large enough to be enqueued at once
     p.grad = ndl.ones(p.shape).realize()
@@ -138,6 +142,7 @@ def test_a_change_in_place_that_was_refused_is_not_made_later(opencl: ndl.Device
 # -- other failures ---------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("launch that the driver refuses")
 def test_a_launch_that_fails_harms_no_other(opencl: ndl.Device, refuse: Callable[..., None]) -> None:
     x = ndl.asarray([1.0, 2.0])
     ndl.synchronize(opencl)
@@ -150,6 +155,7 @@ def test_a_launch_that_fails_harms_no_other(opencl: ndl.Device, refuse: Callable
         assert y.tolist() == [2, 4]
 
 
+@pytest.mark.fault("launch that the driver refuses")
 def test_what_a_failed_launch_should_have_written_cannot_be_read(held: ndl.Device, refuse: Callable[..., None]) -> None:
     x = ndl.asarray([1.0, 2.0])
     y = (x * 2).realize()
@@ -171,6 +177,7 @@ def check_lost(y: ndl.Tensor) -> None:
     assert z.tolist() == [0] * z.size
 
 
+@pytest.mark.fault("launch that the driver refuses")
 def test_what_depends_on_a_failed_launch_is_lost_with_it(held: ndl.Device, refuse: Callable[..., None]) -> None:
     x = ndl.asarray([1.0, 2.0])
     y = (x * 2).realize()
@@ -186,6 +193,7 @@ def test_what_depends_on_a_failed_launch_is_lost_with_it(held: ndl.Device, refus
     assert z.tolist() == [2, 3]
 
 
+@pytest.mark.fault("launch that the driver refuses")
 def test_a_change_in_place_that_fails_later_is_not_taken_as_made(held: ndl.Device, refuse: Callable[..., None]) -> None:
     x, y = ndl.asarray([1.0, 2.0]), ndl.asarray([3.0, 4.0])
     x[...] = y
@@ -197,6 +205,7 @@ def test_a_change_in_place_that_fails_later_is_not_taken_as_made(held: ndl.Devic
     assert y.tolist() == [3, 4]
 
 
+@pytest.mark.fault("launch that the driver refuses")
 def test_the_launch_that_meets_the_failure_of_another_is_not_made(
     held: ndl.Device, refuse: Callable[..., None]
 ) -> None:
@@ -210,6 +219,7 @@ def test_the_launch_that_meets_the_failure_of_another_is_not_made(
         y.numpy()
 
 
+@pytest.mark.fault("launch that the driver refuses")
 def test_a_failure_at_a_mark_drops_no_launch_that_waits(held: ndl.Device, monkeypatch: pytest.MonkeyPatch) -> None:
     """At a mark the host waits for an earlier launch, which may turn out to have failed."""
     throttle = held._submission._throttle
@@ -228,6 +238,7 @@ def test_a_failure_at_a_mark_drops_no_launch_that_waits(held: ndl.Device, monkey
     assert y.tolist() == [2, 4] and z.tolist() == [3, 6]
 
 
+@pytest.mark.fault("launch that the driver refuses")
 def test_products_that_fail_leave_their_operands(held: ndl.Device, refuse: Callable[..., None]) -> None:
     a = ndl.asarray(np.eye(2, dtype=np.float32))
     b = ndl.asarray(np.full((2, 2), 3, np.float32))
@@ -241,6 +252,7 @@ def test_products_that_fail_leave_their_operands(held: ndl.Device, refuse: Calla
     assert (a @ b).tolist() == [[3, 3], [3, 3]]
 
 
+@pytest.mark.fault("launch that the driver refuses")
 def test_what_kernels_write_is_what_the_compiler_says(opencl: ndl.Device) -> None:
     x = ndl.rand(5, 6, requires_grad=True)
     table, rows = ndl.rand(4, 3, requires_grad=True), ndl.asarray([1, 2], dtype="int32")

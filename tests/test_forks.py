@@ -9,7 +9,10 @@ from support.processes import python
 
 import needle as ndl
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+pytestmark = [
+    pytest.mark.fault("fork after first use"),
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork"),
+]
 
 FORK = """
 import os, sys, threading, traceback

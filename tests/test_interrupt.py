@@ -40,6 +40,7 @@ except KeyboardInterrupt:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals to other processes")
 @pytest.mark.parametrize("wait", ["y.numpy()", "ndl.synchronize(x.device)", "y.sum().item()"])
+@pytest.mark.fault("Ctrl-C in a long queue")
 def test_a_long_queue_is_left_at_once(device: ndl.Device, wait: str) -> None:
     """Half a minute of work is begun; neither the interrupt nor the next result waits for even a quarter of it."""
     process = start(QUEUE.format(name=device.name, wait=wait))

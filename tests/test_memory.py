@@ -71,6 +71,7 @@ def test_a_freed_buffer_serves_again(pool: ndl.Device) -> None:
     assert pool.memory().held == held and x.shape
 
 
+@pytest.mark.fault("out of device memory")
 def test_the_error_tells_how_things_stand(pool: ndl.Device) -> None:
     x = array(2)
     limit = room(pool, 4 * MIB)
@@ -86,12 +87,14 @@ def test_the_error_tells_how_things_stand(pool: ndl.Device) -> None:
 
 
 @pytest.mark.parametrize("size", [1 << 45, 1 << 61, 1 << 70])
+@pytest.mark.fault("out of device memory")
 def test_more_than_the_device_can_ever_give(device: ndl.Device, size: int) -> None:
     with pytest.raises(ndl.OutOfMemoryError, match=f"{device.name} cannot provide {4 * size} bytes"):
         ndl.empty(size)
     assert (ndl.ones(3) + 1).tolist() == [2, 2, 2]
 
 
+@pytest.mark.fault("out of device memory")
 def test_computing_goes_on_after_something_is_freed(pool: ndl.Device) -> None:
     host = np.random.default_rng(0).random(MIB // 4, np.float32)
     x = ndl.asarray(host)  # 1 MiB
@@ -117,6 +120,7 @@ def test_computing_goes_on_after_something_is_freed(pool: ndl.Device) -> None:
     np.testing.assert_allclose((x.reshape((512, 512)) @ x.reshape((512, 512))).numpy(), matrix @ matrix, rtol=1e-4)
 
 
+@pytest.mark.fault("pool under pressure")
 def test_the_pool_gives_back_what_it_keeps_under_pressure(pool: ndl.Device) -> None:
     limit = room(pool, 8 * MIB)
     for mebibytes in (1, 2, 3, 5, 7, 4, 6, 1.5):  # each freed at once; kept, they would be 29.5
@@ -132,6 +136,7 @@ def drop_in_a_cycle(x: ndl.Tensor) -> None:
     cycle["self"] = cycle
 
 
+@pytest.mark.fault("pool under pressure")
 def test_garbage_in_cycles_is_collected_under_pressure(pool: ndl.Device) -> None:
     room(pool, 8 * MIB)
     gc.disable()
@@ -151,6 +156,7 @@ def test_a_lower_limit_leaves_what_is_in_use(pool: ndl.Device) -> None:
     np.testing.assert_array_equal(x.numpy(), np.arange(MIB))
 
 
+@pytest.mark.fault("out of device memory")
 def test_a_training_step_that_ran_out_can_be_repeated(pool: ndl.Device) -> None:
     """A step that fails for want of memory leaves model and optimiser as they were."""
 
@@ -185,6 +191,7 @@ def test_a_training_step_that_ran_out_can_be_repeated(pool: ndl.Device) -> None:
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
+@pytest.mark.fault("out of device memory")
 def test_a_write_that_ran_out_of_memory_forgets_no_reader(pool: ndl.Device) -> None:
     """What was recorded on the old contents goes on being computed before they are overwritten."""
     x = ndl.asarray(np.full(MIB // 4, 3, np.float32))
@@ -199,6 +206,7 @@ def test_a_write_that_ran_out_of_memory_forgets_no_reader(pool: ndl.Device) -> N
     assert y[7].item() == 4 and x[7].item() == 0
 
 
+@pytest.mark.fault("out of device memory")
 def test_an_optimizer_s_step_that_ran_out_of_memory_is_not_counted(pool: ndl.Device) -> None:
     def make() -> tuple[ndl.Tensor, ndl.Tensor, optim.Optimizer]:
         one, other = (ndl.Tensor(np.full(MIB // 4, k, np.float32)) for k in (1, 2))
@@ -223,6 +231,7 @@ def test_an_optimizer_s_step_that_ran_out_of_memory_is_not_counted(pool: ndl.Dev
 
 
 @pytest.mark.parametrize("kind", [optim.Adam, lambda p, lr: optim.SGD(p, lr, momentum=0.9)], ids=["Adam", "SGD"])
+@pytest.mark.fault("out of device memory")
 def test_an_optimizer_without_memory_for_its_state_moves_nothing(pool: ndl.Device, kind: Any) -> None:
     def make() -> tuple[list[ndl.Tensor], optim.Optimizer]:
         parameters = [ndl.Tensor(np.full(MIB // 4, k, np.float32)) for k in range(4)]

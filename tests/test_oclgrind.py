@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,11 @@ def run(log: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], l
         ("none", None),
     ],
 )
-def test_the_simulator_reports_planted_faults(tmp_path: Path, fault: str, report: str | None) -> None:
+def test_the_simulator_reports_planted_faults(
+    tmp_path: Path, fault: str, report: str | None, record_property: Callable[[str, object], None]
+) -> None:
+    if report is not None:
+        record_property("planted", fault)
     done, reports = run(tmp_path / "log", str(HERE / "faulty.py"), fault)
     assert done.returncode == 0, done.stderr
     if report is None:
@@ -55,12 +60,14 @@ def test_the_simulator_reports_planted_faults(tmp_path: Path, fault: str, report
         assert any(report in line for line in reports), (tmp_path / "log").read_text()[:2000]
 
 
-def test_no_kernel_is_reported(tmp_path: Path) -> None:
+def test_no_kernel_is_reported(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     done, reports = run(tmp_path / "log", str(HERE / "workload.py"))
+    record_property("reports", len(reports))
     log = (tmp_path / "log").read_text(errors="replace") if reports else ""
     assert reports == [], f"{len(reports)} reports; {log[:3000]}"
     assert done.returncode == 0, done.stderr[-3000:]
     launched = set(done.stdout.splitlines()[-1].split())
+    record_property("kernels", len(launched))
     written: set[str] = set()
     for file in programs.source_folder().glob("*.cl"):
         for declared in file.read_text().split("__kernel")[1:]:

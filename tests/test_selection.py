@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
-from support.processes import environment
+from support.processes import report
 
 HERE = Path(__file__).parent
 DEVICE = ("-m", "device and not slow and not large")
-
-
-def report(*arguments: str, **extra: str) -> str:
-    """What pytest prints, in a process that is none of this one's workers."""
-    kept = {name: value for name, value in environment(**extra).items() if not name.startswith("PYTEST_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", str(HERE.parent / "pyproject.toml"),
-         "--rootdir", str(HERE.parent), *arguments],
-        env=kept, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_random_programs_run_in_the_environment_of_each_device() -> None:

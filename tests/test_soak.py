@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 
 import pytest
 from support.processes import python
@@ -56,16 +57,19 @@ print(json.dumps({{"samples": samples, "first": first, "last": loss.item(), "acc
 """
 
 
+@pytest.mark.fault("long training")
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/statm")
 @pytest.mark.parametrize(
     ("steps", "warm"), [(800, 400), pytest.param(20_000, 2_000, marks=pytest.mark.slow)], ids=["800", "20000"]
 )
-def test_memory_stays_flat(device: ndl.Device, steps: int, warm: int) -> None:
+def test_memory_stays_flat(
+    device: ndl.Device, steps: int, warm: int, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("steps", steps)
     done = python(TRAINING.format(steps=steps, warm=warm, name=device.name), "-W", "error", timeout=1800)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["last"] < result["first"] and result["accuracy"] > 0.8
     for what, values in zip(("resident set", "pool in use", "pool held"), zip(*result["samples"]), strict=True):  # noqa: B905
-        spread = max(values) / min(values) - 1
-        sys.stdout.write(f"{device.name}, {what}: {min(values)} to {max(values)} bytes, {spread:.3%} apart\n")
+        record_property(what, f"{values[0]} {values[-1]} {min(values)} {max(values)}")
         assert max(values) <= 1.01 * min(values), f"the {what} grew from {min(values)} to {max(values)}"

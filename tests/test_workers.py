@@ -55,6 +55,7 @@ def pids_of(loader: DataLoader) -> set[int]:
     return {process.pid for process in loader._pool._processes}
 
 
+@pytest.mark.fault("DataLoader workers by spawn")
 def test_order_and_batches_are_those_without_workers(device: ndl.Device):
     options: list[dict[str, Any]] = [
         {"batch_size": 4},
@@ -98,6 +99,7 @@ def test_large_batches_and_leaving_early():
         wait_for_the_end_of(pids)
 
 
+@pytest.mark.fault("DataLoader workers by spawn")
 def test_tensors_travel_through_the_host(device: ndl.Device):
     dataset = TensorDataset(ndl.asarray(np.arange(12, dtype=np.float32)), np.arange(12))
     loader = DataLoader(dataset, batch_size=5, num_workers=1)
@@ -147,6 +149,7 @@ def test_an_error_that_cannot_be_sent():
         loader.close()
 
 
+@pytest.mark.fault("DataLoader workers by spawn")
 def test_a_worker_that_dies():
     with ndl.device("numpy"):
         loader = DataLoader(Numbers(fault="death"), batch_size=4, num_workers=2)
@@ -157,6 +160,7 @@ def test_a_worker_that_dies():
         iterator.close()
 
 
+@pytest.mark.fault("DataLoader workers by spawn")
 def test_a_worker_that_is_killed():
     with ndl.device("numpy"):
         loader = DataLoader(Numbers(4000), batch_size=4, num_workers=2)

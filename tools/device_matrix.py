@@ -1,11 +1,11 @@
-"""Write docs/devices.md, what is known of each device: the tests' counts, the self-test, Oclgrind's reports.
+"""Write the tables of docs/devices.md: each device's tests and self-test, Oclgrind's reports, faults, long training.
 
-    python tools/device_matrix.py                    # every usable device, minutes each
-    python tools/device_matrix.py intel              # this one; the rows of the others stay as they are
-    .ci/run | tee log; python tools/device_matrix.py --log log
+    NEEDLE_TEST_RESULTS=FOLDER .ci/run; NEEDLE_TEST_RESULTS=FOLDER tox -e nightly
+    python tools/device_matrix.py --results FOLDER   # from what these left there, the self-test apart
+    python tools/device_matrix.py intel              # test this device now (without a name: each), minutes each
 
-For each device it runs `python -m needle doctor` and the tests that take a device; with `--log`, what tox printed, it
-takes the counts of the environments in ENVIRONMENTS from there. Oclgrind is run where it is installed.
+A table of which the results have nothing stays as it is, and so does the row of a device; the command says so. The
+other rows and tables are made of these results alone, and what they lack is told as well.
 """
 
 from __future__ import annotations
@@ -16,8 +16,13 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from pathlib import Path
+
+import junit
+from junit import Case
 
 import needle as ndl
 
@@ -27,16 +32,20 @@ ENVIRONMENTS = {
     "nvidia": "nvidia", "amd": "amd",
 }  # fmt: skip
 
-#: Tests that passed, failed and were skipped.
-Counts = tuple[int, int, int]
+#: What may go wrong, as the tests' markers call it.
+FAULTS = (
+    "out of device memory", "launch that the driver refuses", "pool under pressure",
+    "damaged, cut or read-only cache", "two cold starts at once", "fork after first use", "DataLoader workers by spawn",
+    "eight threads", "long training", "Ctrl-C in a long queue", "cut or hostile checkpoints", "killed while saving",
+    "random programs",
+)  # fmt: skip
 
 ROOT = Path(__file__).parents[1]
-TARGET = ROOT / "docs" / "devices.md"
-BEGIN, END = "<!-- written by tools/device_matrix.py -->", "<!-- end -->"
-HEADER = """\
-| device | what it is | driver | fp64 | fp16 | tests passed | failed | skipped | self-test | on |
-|---|---|---|---|---|---|---|---|---|---|
-"""
+PAGE = ROOT / "docs" / "devices.md"
+BEGIN, END = "<!-- {}: written by tools/device_matrix.py -->", "<!-- end -->"
+
+
+# -- running ----------------------------------------------------------------------------------------
 
 
 def run(*arguments: str, device: str = "numpy") -> str:
@@ -48,73 +57,175 @@ def run(*arguments: str, device: str = "numpy") -> str:
     return done.stdout
 
 
-def tests(device: str) -> Counts:
-    """The counts of the tests that take a device."""
-    selected = ("-n", "2", "-m", "device and not slow and not large", "tests")
-    return counted(run("-m", "pytest", "-q", *selected, device=device).strip().splitlines()[-1])
+def test(infos: Iterable[ndl.DeviceInfo], folder: Path) -> None:
+    """Leave in `folder` the results of the tests that take a device, for each of these, and Oclgrind's."""
+    for info in infos:
+        file = folder / f"{ENVIRONMENTS.get(info.name, info.name)}.xml"
+        selected = ("-n", "2", "-m", "device and not slow and not large", f"--junitxml={file}", "tests")
+        run("-m", "pytest", "-q", *selected, device=info.name)
+    if shutil.which("oclgrind") is not None:
+        run("-m", "pytest", "-q", f"--junitxml={folder / 'oclgrind.xml'}", "tests/test_oclgrind.py")
 
 
-def counted(summary: str) -> Counts:
-    """The counts in the last line that pytest prints."""
-    counts = {word: int(number) for number, word in re.findall(r"(\d+) (\w+)", summary)}
-    failed = counts.get("failed", 0) + counts.get("error", 0) + counts.get("errors", 0)
-    return counts.get("passed", 0), failed, counts.get("skipped", 0)
+# -- what stands on the page ------------------------------------------------------------------------
 
 
-def logged(log: str) -> dict[str, Counts]:
-    """The counts of each tox environment in what tox printed."""
-    found: dict[str, Counts] = {}
-    environment = ""
-    for line in log.splitlines():
-        if started := re.match(r"([a-z-]+): commands\[\d+\].*> pytest ", line):
-            environment = started[1]
-        elif environment and re.fullmatch(r"=+ .*\d+ (passed|failed|error).* =+", line):
-            found[environment], environment = counted(line), ""
-    return found
+def table(headings: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    """A table in Markdown."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "".join(f"| {' | '.join(str(cell).replace('|', '/') for cell in line)} |\n" for line in lines)
 
 
-def row(info: ndl.DeviceInfo, known: dict[str, Counts]) -> str:
-    """The table's row for a device."""
-    passed, failed, skipped = known.get(ENVIRONMENTS.get(info.name, "")) or tests(info.name)
-    verdict = run("-m", "needle", "doctor", info.name).strip().splitlines()[-1].split(": ", 1)[1]
-    yes = {True: "yes", False: "no"}
-    cells = (
-        f"`{info.name}`", info.description, info.driver, yes[info.float64], yes[info.float16], passed, failed,
-        skipped, verdict, date.today(),
+def devices(cases: Sequence[Case], infos: Sequence[ndl.DeviceInfo], old: str) -> str:
+    """The table of devices: of those that the results have, and the old rows of others."""
+    rows = {line.split("`")[1]: line + "\n" for line in old.splitlines() if line.startswith("| `")}
+    for info in infos:
+        own = [case for case in cases if case.environment == ENVIRONMENTS.get(info.name, info.name)]
+        if all(case.outcome == "skipped" for case in own):  # what it is for was not there
+            continue
+        verdict = run("-m", "needle", "doctor", info.name).strip().splitlines()[-1].split(": ", 1)[1]
+        yes = {True: "yes", False: "no"}
+        cells = (
+            f"`{info.name}`", info.description, info.driver, yes[info.float64], yes[info.float16], *junit.counts(own),
+            verdict, own[0].date or date.today(),
+        )  # fmt: skip
+        rows[info.name] = table(cells, ()).splitlines()[0] + "\n"
+    headings = (
+        "device", "what it is", "driver", "fp64", "fp16", "tests passed", "failed", "skipped", "self-test", "on",
     )  # fmt: skip
-    return f"| {' | '.join(str(cell).replace('|', '/') for cell in cells)} |"
+    return table(headings, ()) + "".join(rows.values())
 
 
-def simulator() -> str:
-    """The line on Oclgrind."""
-    if shutil.which("oclgrind") is None:
+def simulator(cases: Sequence[Case]) -> str:
+    """The lines on Oclgrind, or nothing if it was not run."""
+    own = [case for case in cases if case.environment == "oclgrind"]
+    passed, failed, skipped = junit.counts(own)
+    if not passed + failed:
         return ""
-    last = run("-m", "pytest", "-q", "tests/test_oclgrind.py").strip().splitlines()[-1]
-    verdict = "no report from any kernel" if "failed" not in last else "REPORTS; see tests/test_oclgrind.py"
-    return f"Oclgrind, with bounds, uninitialised memory and data races checked: {verdict} ({date.today()}).\n"
+    clean = next((case.figures for case in own if "kernels" in case.figures), {})
+    planted = [case for case in own if "planted" in case.figures]
+    found = [case.figures["planted"] for case in planted if case.outcome == "passed"]
+    verdict = (
+        f"{clean.get('reports', '?')} reports from {clean.get('kernels', '?')} kernels; {len(found)} of {len(planted)} "
+        f"planted faults reported ({', '.join(found)}); tests: {passed} passed, {failed} failed, {skipped} skipped"
+    )
+    right = not failed + skipped and clean.get("reports") == "0" and planted and len(found) == len(planted)
+    return (
+        "Oclgrind, with bounds, uninitialised memory and data races checked: "
+        f"{'' if right else 'NOT CLEAN: '}{verdict} ({own[0].date}).\n"
+    )
 
 
-def main(names: list[str], known: dict[str, Counts]) -> int:
-    """Measure and write; 1 if the page has no place for the table."""
-    before, begin, rest = TARGET.read_text().partition(BEGIN)
-    old, end, after = rest.partition(END)
-    if not (begin and end):
-        print(f"{TARGET} lacks {BEGIN} or {END}", file=sys.stderr)
+def faults(cases: Sequence[Case]) -> str:
+    """The table of what each fault led to on each device."""
+    shown = [case for case in cases if case.faults]
+    columns = sorted({case.device for case in shown}, key=_place)
+    if not columns:
+        return ""
+    rows = [
+        (fault, *(outcome([c for c in shown if fault in c.faults and c.device == column]) for column in columns))
+        for fault in FAULTS
+    ]
+    return table(("fault", *(f"`{column}`" if column else "no device" for column in columns)), rows)
+
+
+def _place(device: str) -> int:
+    """The place of a device's column; what takes no device comes last."""
+    known = [*ENVIRONMENTS, device]
+    return len(known) if device == "" else known.index(device)
+
+
+def outcome(cases: Sequence[Case]) -> str:
+    """What these tests say together, with how many there were."""
+    passed, failed, skipped = junit.counts(cases)
+    if not cases:
+        return "–"
+    numbers = {"failed": failed, "passed": passed, "skipped": skipped}
+    word = next(word for word, number in numbers.items() if number)
+    long = sum(case.long and case.outcome == word for case in cases)
+    rest = [f"{number} {other}" for other, number in numbers.items() if number and other != word]
+    details = ", ".join([str(numbers[word]), *([f"{long} long"] if long else []), *rest])
+    return f"{word.upper() if failed else word} ({details})"
+
+
+def training(cases: Sequence[Case]) -> str:
+    """The table of the memory that long training took, in MiB."""
+    found = [case for case in cases if "steps" in case.figures]
+    rows = []
+    for case in sorted(found, key=lambda case: (_place(case.device), int(case.figures["steps"]))):
+        numbers = [_course(case.figures.get(what, "")) for what in ("resident set", "pool in use", "pool held")]
+        rows.append((f"`{case.device}`", case.figures["steps"], *numbers, case.outcome))
+    headings = ("device", "steps", "resident set, MiB", "pool in use, MiB", "pool held, MiB", "outcome")
+    return table(headings, rows) if rows else ""
+
+
+def _course(noted: str) -> str:
+    """How a number of bytes went, noted as `first last least most`."""
+    if not noted:
+        return "–"
+    first, last, least, most = (int(word) for word in noted.split())
+    return f"{first / 2**20:.2f} → {last / 2**20:.2f}, {most / least - 1:.2%} apart"
+
+
+def lacking(cases: Sequence[Case], names: Iterable[str]) -> list[str]:
+    """What the results do not tell."""
+    environments = {case.environment for case in cases if case.outcome != "skipped"}
+    usable = {info.name for info in ndl.devices() if info.problem is None}
+    known = {fault: [case for case in cases if fault in case.faults and case.outcome != "skipped"] for fault in FAULTS}
+    return [
+        *(f"device {name}" for name in names if ENVIRONMENTS.get(name, name) not in environments),
+        *(
+            f"self-test of {name}, which cannot be used here: its row stays as it is"
+            for name in names
+            if ENVIRONMENTS.get(name, name) in environments and name not in usable
+        ),
+        *([] if "oclgrind" in environments else ["Oclgrind"]),
+        *([] if any(case.long for case in cases) else ["the long forms"]),
+        *(f"fault: {fault}" for fault, shown in known.items() if not shown),
+    ]
+
+
+def replaced(page: str, name: str, write: Callable[[str], str]) -> str:
+    """`page` with what stands in the named place given to `write`; if that has nothing to say, as it is."""
+    place = re.compile(f"({re.escape(BEGIN.format(name))}\n)(.*?)({re.escape(END)})", re.DOTALL)
+    found = place.search(page)
+    if found is None:
+        raise ValueError(f"the page has no place {BEGIN.format(name)} ... {END}")
+    text = write(found[2])
+    return page if not text else f"{page[: found.end(1)]}\n{text}\n{page[found.start(3) :]}"
+
+
+def main(names: Sequence[str], results: Path | None, page: Path) -> int:
+    """Test if there are no results, and write; 1 if the page has no place for a table."""
+    infos = [info for info in ndl.devices() if info.problem is None and (not names or info.name in names)]
+    with tempfile.TemporaryDirectory() as folder:
+        if results is None:
+            test(infos, Path(folder))
+        cases = junit.read(results or Path(folder))
+    for missing in lacking(cases, [*ENVIRONMENTS] if results else [info.name for info in infos]):
+        print(f"not in the results: {missing}", file=sys.stderr)
+    writers: dict[str, Callable[[str], str]] = {
+        "devices": lambda old: devices(cases, infos, old),
+        "oclgrind": lambda old: simulator(cases),
+        "faults": lambda old: faults(cases),
+        "long training": lambda old: training(cases),
+    }
+    try:
+        text = page.read_text()
+        for name, write in writers.items():
+            text = replaced(text, name, write)
+    except ValueError as error:
+        print(f"{page}: {error}", file=sys.stderr)
         return 1
-    rows = {line.split("`")[1]: line for line in old.splitlines() if line.startswith("| `")}
-    for info in ndl.devices():
-        if info.problem is None and (not names or info.name in names):
-            rows[info.name] = row(info, known)
-            print(rows[info.name], flush=True)
-    kept = next((line + "\n" for line in old.splitlines() if line.startswith("Oclgrind")), "")
-    table = HEADER + "".join(f"{line}\n" for line in rows.values())
-    TARGET.write_text(f"{before}{BEGIN}\n\n{table}\n{simulator() or kept}\n{END}{after}")
+    page.write_text(text)
+    print(text)
     return 0
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("devices", nargs="*")
-    parser.add_argument("--log", type=argparse.FileType())
+    parser.add_argument("--results", type=Path, help="a folder of files that `pytest --junitxml` wrote")
+    parser.add_argument("--page", type=Path, default=PAGE)
     options = parser.parse_args()
-    sys.exit(main(options.devices, logged(options.log.read()) if options.log else {}))
+    sys.exit(main(options.devices, options.results, options.page))

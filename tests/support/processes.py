@@ -36,3 +36,16 @@ def python(program: str, *options: str, timeout: float = 120, **extra: str) -> s
     finally:
         process.kill()
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+
+def report(*arguments: str, **extra: str) -> str:
+    """What pytest prints when it runs with these arguments, in a process that is none of this one's workers."""
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", str(root / "pyproject.toml"),
+         "--rootdir", str(root), *arguments],
+        env={name: value for name, value in environment(**extra).items() if not name.startswith("PYTEST_")},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
