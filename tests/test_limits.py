@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import runpy
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from math import prod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyopencl as cl
 import pytest
+from support.limited import LimitedDevice
 
 import needle as ndl
+from needle.backend.opencl import programs
 from needle.backend.opencl.device import OpenCLDevice
-from needle.backend.opencl.profiles import profile_for
+from needle.errors import KernelCompileError
 
 WORK = runpy.run_path(str(Path(__file__).parent / "oclgrind" / "workload.py"))["WORK"]
 
@@ -30,45 +30,6 @@ LIMITS: dict[str, dict[str, Any]] = {
 }
 
 
-class Reported:
-    """A device's properties, some of them replaced."""
-
-    def __init__(self, real: cl.Device, limits: Mapping[str, Any]) -> None:
-        self._real, self._limits = real, limits
-
-    def __getattr__(self, name: str) -> Any:
-        return self._limits[name] if name in self._limits else getattr(self._real, name)
-
-
-class LimitedDevice(OpenCLDevice):
-    """A device that has neither float64 nor float16 and refuses whatever exceeds its limits."""
-
-    def __init__(self, real: OpenCLDevice, limits: Mapping[str, Any]) -> None:
-        info = replace(real.info, name="limited", float64=False, float16=False)
-        super().__init__(info, real.cl_device)
-        self.real = real.cl_device
-        self.limits = Reported(self.real, limits)
-        self.profile = profile_for(self.limits)  # type: ignore[arg-type]
-        self._memory.largest = self.limits.max_mem_alloc_size
-
-    def kernel(self, file: str, name: str, defines: Mapping[str, str | int], arguments: Sequence[Any]) -> cl.Kernel:
-        text = " ".join(str(value) for value in defines.values()).split()
-        assert not {"double", "half"} & set(text), f"{file} is compiled for a dtype that the device lacks: {defines}"
-        assert np.float64 not in [a and np.dtype(a).type for a in arguments]
-        return super().kernel(file, name, defines, arguments)
-
-    def launch(self, kernel: cl.Kernel, groups: Sequence[int], local: Sequence[int], *arguments: Any) -> None:
-        assert prod(local) <= self.limits.max_work_group_size, f"{kernel.function_name}: work-groups of {local}"
-        # A kernel whose registers allow fewer work-items than the device does is compiled to fit, if it says how many.
-        stated = kernel.get_work_group_info(cl.kernel_work_group_info.COMPILE_WORK_GROUP_SIZE, self.real)
-        assert list(stated) == [*local, 1, 1][:3], (
-            f"{kernel.function_name}: work-groups of {local}, compiled for {stated}"
-        )
-        used = kernel.get_work_group_info(cl.kernel_work_group_info.LOCAL_MEM_SIZE, self.real)
-        assert used <= self.limits.local_mem_size, f"{kernel.function_name}: {used} bytes of local memory"
-        super().launch(kernel, groups, local, *arguments)
-
-
 @pytest.fixture(scope="module", params=LIMITS)
 def limited(request: pytest.FixtureRequest) -> LimitedDevice:
     """A device with the limits of each entry of LIMITS."""
@@ -81,8 +42,6 @@ def limited(request: pytest.FixtureRequest) -> LimitedDevice:
 
 @pytest.mark.parametrize("work", [w for w in WORK if w.__name__ != "half_storage"], ids=lambda w: w.__name__)
 def test_every_family_within_limits(limited: LimitedDevice, work: Any) -> None:
-    if work.__name__ == "elementwise" and limited.profile.local_size != 64:
-        pytest.skip("they have no barriers and no local memory: one size of work-groups shows it")
     results = []
     for where in (limited, ndl.device("numpy")):
         with where:
@@ -115,15 +74,89 @@ def test_a_tensor_larger_than_the_largest_allocation_is_refused_by_name(limited:
         limited._memory.largest = before
 
 
-def test_the_wrapper_refuses(limited: LimitedDevice) -> None:
-    source = (
-        "__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void f(__global int *x) "
-        "{ __local int t[70000]; t[get_local_id(0)] = 1; x[0] = t[0]; }"
-    )
-    kernel = cl.Program(limited.context, source).build().f
+# -- the wrapper can refuse -------------------------------------------------------------------------
+
+#: The compiler's limits are the same in every entry.
+SMALL = pytest.mark.parametrize("limited", ["work-groups of 64, 16 KiB"], indirect=True)
+
+
+@pytest.fixture
+def planted(limited: LimitedDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., cl.Kernel]:
+    """Compiles a kernel with the given body as the library compiles those of `cl/`."""
+    monkeypatch.setattr(programs, "source_folder", lambda: tmp_path)
+
+    def compiled(body: str, **defines: str) -> cl.Kernel:
+        file = f"planted_{abs(hash(body))}.cl"
+        head = "__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void f(__global int *x, __global float *y)"
+        (tmp_path / file).write_text(f"{head}\n{{\n{body}\n}}\n")
+        return limited.kernel(file, "f", defines, (None, None))
+
+    return compiled
+
+
+@SMALL
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        ("double z = x[0]; x[1] = z > 0;", "double"),
+        ("double2 z = (double2)(x[0], 1); x[1] = z.x > 0;", "double2"),
+        ("T z = x[0]; x[1] = z > 0;", "double"),
+        ("x[0] = as_double((long)x[1]) > 0;", "as_double"),
+        ("x[0] = sizeof(half);", "half"),
+        ("x[0] = get_sub_group_size();", "get_sub_group_size"),
+        ("x[0] = sub_group_reduce_add(x[1]);", "sub_group_reduce_add"),
+    ],
+)
+def test_what_is_optional_does_not_compile(planted: Callable[..., cl.Kernel], body: str, word: str) -> None:
+    with pytest.raises(KernelCompileError, match=rf"\b{word}_is_missing_here\b"):
+        planted(body, T="double")
+
+
+@SMALL
+@pytest.mark.parametrize("macro", ["cl_khr_fp64", "cl_khr_fp16", "cl_khr_subgroups", "__opencl_c_fp64"])
+def test_what_is_optional_may_stand_under_its_macro(planted: Callable[..., cl.Kernel], macro: str) -> None:
+    planted(f"#ifdef {macro}\ndouble z = sub_group_reduce_add(x[0]); x[1] = z > 0;\n#endif")
+    with pytest.raises(KernelCompileError, match="double_is_missing_here"):
+        planted(f"#ifndef {macro}\ndouble z = x[0]; x[1] = z > 0;\n#endif")
+
+
+@SMALL
+def test_storing_halves_is_there_on_every_device(planted: Callable[..., cl.Kernel]) -> None:
+    planted("int half_of = x[0] / 2; y[half_of] = vload_half(0, (__global const HALVES *)x);", HALVES="void")
+
+
+@SMALL
+@pytest.mark.parametrize("standard", ["CL2.0", "CL3.0", "CLC++"])
+def test_a_newer_standard_is_refused(
+    planted: Callable[..., cl.Kernel], monkeypatch: pytest.MonkeyPatch, standard: str
+) -> None:
+    monkeypatch.setattr(programs, "_OPTIONS", (f"-cl-std={standard}",))
+    with pytest.raises(AssertionError, match=r"newer than OpenCL C 1\.2"):
+        planted(f"x[0] = 1; // {standard}")
+
+
+@SMALL
+def test_launches_beyond_the_limits_are_refused(limited: LimitedDevice, planted: Callable[..., cl.Kernel]) -> None:
+    operands = limited.empty(2, ndl.int32), limited.empty(2, ndl.float32)
+    greedy = planted("__local int t[70000]; t[get_local_id(0)] = 1; x[0] = t[0];")
     with pytest.raises(AssertionError, match="bytes of local memory"):
-        limited.launch(kernel, (1,), (1,), limited.empty(1, ndl.int32))
+        limited.launch(greedy, (1,), (1,), *operands)
+    fine = planted("x[0] = 1;")
     with pytest.raises(AssertionError, match="work-groups of"):
-        limited.launch(kernel, (1,), (limited.limits.max_work_group_size + 1,), limited.empty(1, ndl.int32))
-    with pytest.raises(AssertionError, match="a dtype that the device lacks"):
-        limited.kernel("index.cl", "gather", {"T": "double"}, ())
+        limited.launch(fine, (1,), (limited.limits.max_work_group_size + 1,), *operands)
+    with pytest.raises(AssertionError, match="compiled for"):
+        limited.launch(fine, (1,), (2,), *operands)
+    limited.launch(fine, (3,), (1,), *operands)
+    limited.synchronize()
+
+
+@SMALL
+def test_work_groups_that_are_not_whole_are_refused(limited: LimitedDevice, planted: Callable[..., cl.Kernel]) -> None:
+    """OpenCL 1.2 has no rest of a work-group at the end of a launch."""
+    with pytest.raises(AssertionError, match="no whole number of work-groups"):
+        limited._submission.add(planted("x[0] = 1;"), (3,), (2,), ())
+
+
+@SMALL
+def test_no_extension_that_is_missing_is_reported(limited: LimitedDevice) -> None:
+    assert not {"cl_khr_fp64", "cl_khr_fp16", "cl_khr_subgroups"} & set(limited.limits.extensions.split())

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -60,13 +60,18 @@ def assemble(file: str, defines: Defines) -> str:
     return "\n".join((*lines, _with_includes(file)))
 
 
-def build(context: cl.Context, file: str, defines: Defines, extra_options: tuple[str, ...] = ()) -> cl.Program:
+def compiled(context: cl.Context, source: str, options: Sequence[str]) -> cl.Program:
+    """`source`, compiled by the driver for the devices of `context`."""
+    return cl.Program(context, source).build(list(options))
+
+
+def build(context: cl.Context, file: str, defines: Defines) -> cl.Program:
     """Compile `cl/<file>` under `defines`. Raises KernelCompileError with the lines the compiler names."""
     source = assemble(file, defines)
     with warnings.catch_warnings():  # a driver that has something to say is no reason to warn the user
         warnings.simplefilter("ignore", cl.CompilerWarning)
         try:
-            return cl.Program(context, source).build([*_OPTIONS, *extra_options])
+            return compiled(context, source, _OPTIONS)
         except cl.RuntimeError as error:
             raise KernelCompileError(_explain(file, defines, str(error))) from error
 
