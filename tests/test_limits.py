@@ -5,6 +5,7 @@ from __future__ import annotations
 import runpy
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from support.limited import LimitedDevice
 import needle as ndl
 from needle.backend.opencl import programs
 from needle.backend.opencl.device import OpenCLDevice
+from needle.backend.opencl.profiles import profile_for
 from needle.errors import KernelCompileError
 
 WORK = runpy.run_path(str(Path(__file__).parent / "oclgrind" / "workload.py"))["WORK"]
@@ -72,6 +74,17 @@ def test_a_tensor_larger_than_the_largest_allocation_is_refused_by_name(limited:
         assert wide.sum().item() == 1 << 21  # what fits is computed, also from what did not
     finally:
         limited._memory.largest = before
+
+
+@pytest.mark.parametrize("extensions", ["", "cl_khr_fp64"])
+@pytest.mark.parametrize("kibibytes", [4, 16, 32, 64])
+@pytest.mark.parametrize("most", [1, 64, 100, 256, 1024])
+def test_a_gpu_can_run_its_own_default_profile(most: int, kibibytes: int, extensions: str) -> None:
+    gpu: Any = SimpleNamespace(
+        type=cl.device_type.GPU, max_compute_units=8, max_work_group_size=most, local_mem_size=kibibytes << 10,
+        extensions=extensions, native_vector_width_float=1,
+    )  # fmt: skip
+    profile_for(gpu).check(gpu)
 
 
 # -- the wrapper can refuse -------------------------------------------------------------------------

@@ -8,7 +8,7 @@ NEEDLE_PROFILE names (see `saved_profiles`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import pyopencl as cl
 
@@ -137,4 +137,7 @@ def profile_for(device: cl.Device) -> Profile:
             streamed_bytes=max(16 << 20, device.global_mem_cache_size // 2), **_matmul_on_cpu(device),
         )  # fmt: skip
     # A GPU, or a CPU whose driver makes its vectors of neighbouring work-items (Mesa's llvmpipe).
-    return Profile(vector_bytes=4, local_size=local, groups=32 * units, wide_index=False, matmul_group=matmul_group)
+    profile = Profile(vector_bytes=4, local_size=local, groups=32 * units, wide_index=False, matmul_group=matmul_group)
+    while profile.matmul_group > 1 and profile._matmul_local_bytes(device) > device.local_mem_size:
+        profile = replace(profile, matmul_group=profile.matmul_group // 2)
+    return profile
