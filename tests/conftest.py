@@ -87,21 +87,28 @@ def why_skipped() -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that take a device or two, which `-m device` selects, and skip all where theirs is missing."""
+    """Mark the tests of a device under test or of a pair, which `-m device` selects; skip all if one is missing."""
     reason = why_skipped()
     for item in items:
-        if not {"device", "first"}.isdisjoint(getattr(item, "fixturenames", ())):
+        takes = not {"device", "first"}.isdisjoint(getattr(item, "fixturenames", ()))
+        if takes or device_of(item) in devices_under_test():
             item.add_marker("device")
         if reason is not None:
             item.add_marker(pytest.mark.skip(reason=reason))
         item.user_properties += noted(item)
 
 
-def noted(item: pytest.Item) -> Iterator[tuple[str, str]]:
-    """What `--junitxml` keeps of a test for tools/device_matrix.py: its device, what it shows, whether it is long."""
+def device_of(item: pytest.Item) -> str | None:
+    """The name of the device among a test's parameters."""
     parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
     names = {info.name for info in ndl.devices()}
-    yield from [("device", value) for value in parameters if isinstance(value, str) and value in names][:1]
+    return next((value for value in parameters if isinstance(value, str) and value in names), None)
+
+
+def noted(item: pytest.Item) -> Iterator[tuple[str, str]]:
+    """What `--junitxml` keeps of a test for tools/device_matrix.py: its device, what it shows, whether it is long."""
+    if (name := device_of(item)) is not None:
+        yield "device", name
     yield from (("fault", mark.args[0]) for mark in item.iter_markers("fault"))
     if item.get_closest_marker("slow") is not None:
         yield "long", "yes"

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from support.processes import report
 
+import needle as ndl
+
 HERE = Path(__file__).parent
 DEVICE = ("-m", "device and not slow and not large")
 
@@ -14,6 +16,21 @@ def test_random_programs_run_in_the_environment_of_each_device() -> None:
     file = str(HERE / "test_fuzz.py")
     said = report("--collect-only", "-q", *DEVICE, file, NEEDLE_TEST_DEVICES="numpy", HYPOTHESIS_PROFILE="ci")
     assert said.splitlines()[0].endswith("test_fuzz.py::test_random_programs[numpy-0]")
+
+
+def test_caches_are_tested_in_the_environment_of_each_device_and_not_in_anothers() -> None:
+    names = [info.name for info in ndl.devices() if info.problem is None and info.name != "numpy"]
+    for name in names:
+        said = report("--collect-only", "-q", *DEVICE, str(HERE / "test_caches.py"), NEEDLE_TEST_DEVICES=name)
+        found = {
+            line.split("[")[1].rstrip("]") for line in said.splitlines() if "test_two_processes_start_cold" in line
+        }
+        assert found == {f"{name}-1"}
+
+
+def test_an_environment_without_its_device_is_no_failure() -> None:
+    file = str(HERE / "test_fuzz.py")
+    assert "skipped" in report(*DEVICE, file, NEEDLE_TEST_DEVICES="nowhere", NEEDLE_TEST_MISSING="skip")
 
 
 def test_the_first_lines_say_why_everything_is_skipped() -> None:

@@ -51,7 +51,7 @@ with ndl.device({name!r}) as device:
                 ndl.synchronize()
                 gc.collect()
                 memory = device.memory()
-                samples.append([resident(), *((memory.in_use, memory.held) if memory else (1, 1))])
+                samples.append([resident(), *((memory.in_use, memory.held) if memory else ())])
     hits = float((model.eval()(ndl.asarray(x)).numpy().argmax(axis=1) == y).mean())
 print(json.dumps({{"samples": samples, "first": first, "last": loss.item(), "accuracy": hits}}))
 """
@@ -70,6 +70,7 @@ def test_memory_stays_flat(
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["last"] < result["first"] and result["accuracy"] > 0.8
-    for what, values in zip(("resident set", "pool in use", "pool held"), zip(*result["samples"]), strict=True):  # noqa: B905
+    # Where there is no pool, the resident set is all.
+    for what, values in zip(("resident set", "pool in use", "pool held"), zip(*result["samples"])):  # noqa: B905
         record_property(what, f"{values[0]} {values[-1]} {min(values)} {max(values)}")
         assert max(values) <= 1.01 * min(values), f"the {what} grew from {min(values)} to {max(values)}"

@@ -72,8 +72,8 @@ def test(infos: Iterable[ndl.DeviceInfo], folder: Path) -> None:
 
 def table(headings: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
     """A table in Markdown."""
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "".join(f"| {' | '.join(str(cell).replace('|', '/') for cell in line)} |\n" for line in lines)
+    head, *body = (f"| {' | '.join(str(cell).replace('|', '/') for cell in line)} |\n" for line in (headings, *rows))
+    return "".join((head, "|", "---|" * len(headings), "\n", *body))
 
 
 def devices(cases: Sequence[Case], infos: Sequence[ndl.DeviceInfo], old: str) -> str:
