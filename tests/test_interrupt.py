@@ -23,6 +23,7 @@ def chain(n):
         y = y @ x
     return y
 chain(20).numpy()
+(x + 1).numpy()  # compiled now: what is awaited after the interrupt is the device
 begun = time.perf_counter()
 chain(20).numpy()
 count = int(20 * 30 / (time.perf_counter() - begun))  # half a minute of work
@@ -32,30 +33,39 @@ try:
     y = chain(count)
     {wait}
 except KeyboardInterrupt:
-    caught = time.perf_counter()
+    caught = time.monotonic()
     values = (x + 1).numpy()
-    print(x.device.launches - before, time.perf_counter() - caught, float(values[0, 0]), flush=True)
+    print(x.device.launches - before, caught, time.monotonic(), float(values[0, 0]), flush=True)
 """
+
+#: Seconds from the signal to the exception, and from there to the next result: what docs/robustness.md promises.
+ANSWERED, USABLE = 2, 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals to other processes")
 @pytest.mark.parametrize("wait", ["y.numpy()", "ndl.synchronize(x.device)", "y.sum().item()"])
 @pytest.mark.fault("Ctrl-C in a long queue")
 def test_a_long_queue_is_left_at_once(device: ndl.Device, wait: str) -> None:
-    """Half a minute of work is begun; neither the interrupt nor the next result waits for even a quarter of it."""
+    """Half a minute of work is begun; neither the interrupt nor the next result waits for it."""
     process = start(QUEUE.format(name=device.name, wait=wait))
     assert process.stdout is not None
     count = int(process.stdout.readline())
     time.sleep(0.5)
-    sent = time.perf_counter()
+    sent = time.monotonic()  # one clock for all processes
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=120)
-    elapsed = time.perf_counter() - sent
+    ended = time.monotonic()
     assert process.returncode == 0, stderr
-    launched, after, value = stdout.split()
-    sys.stdout.write(f"{device.name}: {elapsed:.2f} s to the end of the process, the next result after {after} s\n")
+    launched, *times, value = stdout.split()
+    caught, computed = map(float, times)
+    sys.stdout.write(
+        f"{device.name}: caught after {caught - sent:.2f} s, the next result {computed - caught:.2f} s later, "
+        f"the end of the process after {ended - sent:.2f} s\n"
+    )
     assert int(launched) < count // 4
-    assert elapsed < 30 / 4
+    assert caught - sent < ANSWERED
+    assert computed - caught < USABLE
+    assert ended - sent < 30 / 4
     assert float(value) == pytest.approx(1 + 1 / 512)
 
 
