@@ -6,7 +6,6 @@ import gc
 import os
 import random
 import shutil
-import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -184,36 +183,3 @@ def test_a_device_keeps_a_bounded_number_of_kernels(name: str, monkeypatch: pyte
     gc.collect()
     assert len(built) > 12
     assert sum(program() is not None for program in built) <= 6
-
-
-def test_a_lock_that_was_left_behind_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from needle.backend.opencl import caches
-
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(caches.atexit, "register", lambda *_: None)
-    old, fresh = (tmp_path / "pyopencl" / name / "lock" for name in ("old", "fresh"))
-    for lock in (old, fresh):
-        lock.parent.mkdir(parents=True)
-        lock.touch()
-    os.utime(old, (time.time() - 61,) * 2)
-    assert list(caches._prepare_pyopencl()) == []
-    assert not old.exists() and fresh.exists()
-
-
-def test_listing_a_cache_of_many_programs_is_quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Known files are not read again: their size and time tell that they are the same."""
-    from needle.backend.opencl.compiled import Store, is_whole_library
-
-    store = Store(tmp_path, "*/*/", {".so": is_whole_library})
-    library = b"\x7fELF\2\1" + bytes(34) + (64).to_bytes(8, "little") + bytes(16)
-    for k in range(50):
-        (tmp_path / "AB" / str(k)).mkdir(parents=True)
-        (tmp_path / "AB" / str(k) / "kernel.so").write_bytes(library)
-    assert store.check() == []
-    monkeypatch.setattr(Path, "read_bytes", lambda self: pytest.fail(f"{self} is read"))
-    assert store.check() == []
-    monkeypatch.undo()
-    other = tmp_path / "AB" / "7" / "kernel.so"
-    other.write_bytes(library[:-1] + b"x")
-    os.utime(other, ns=(time.time_ns(), time.time_ns() + 10**9))
-    assert store.check() == [other.parent]

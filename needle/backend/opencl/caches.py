@@ -5,6 +5,9 @@ until somebody removes the file; a folder that cannot be written makes every com
 programs of drivers that have no cache, and a database of launchers, and hands both on unchecked as well. So before
 the drivers are loaded, `prepare` removes damaged files and, where a folder cannot be written, lets this process use
 a temporary one.
+
+Other processes may be writing at that moment. PoCL renames whole files to their names; PyOpenCL writes in place, under
+a lock, so that its files are judged and removed under this lock alone.
 """
 
 from __future__ import annotations
@@ -14,11 +17,11 @@ import os
 import secrets
 import shutil
 import sqlite3
+import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,8 +30,9 @@ import platformdirs
 
 from needle.backend.opencl.compiled import Store, is_whole_bitcode, is_whole_library, is_whole_pickle
 
-#: Seconds after which PyOpenCL's lock has been left behind: PyOpenCL itself waits no longer for it.
-_LOCK_PATIENCE = 60
+#: Seconds to wait for PyOpenCL's lock, at the start and at the end of the process. It is held while one program is
+#: read or written, which takes milliseconds: whoever holds it for seconds has been killed.
+_PATIENCE, _PATIENCE_AT_EXIT = 5.0, 0.5
 
 
 @cache
@@ -59,17 +63,35 @@ def _temporary() -> str:
     return folder
 
 
+def _alone(place: Path) -> str:
+    return f"the cache {place} cannot be written; compiled kernels are kept for this process alone"
+
+
 def _prepare_programs(store: Store, owner: str, variable: str) -> Iterator[str]:
-    """Remove the damaged programs of `store`; where they stay, `variable` names another folder from now on."""
-    damaged = store.check()
-    for program in damaged:
-        shutil.rmtree(program, ignore_errors=True)
-    if any(program.exists() for program in damaged):
+    """Remove the damaged programs of `store`; where it cannot be used, `variable` names another folder from now on."""
+    found = store.check(_PATIENCE, remove=True)
+    kept = any(program.exists() for program in found.damaged)
+    if found.closed or found.locked or kept:
         os.environ[variable] = _temporary()
+    if found.closed:
+        yield f"{owner}: {_alone(found.closed[0])}"
+    elif found.locked:
+        yield f"{owner}'s cache folder {store.folder} is locked by a process that writes or was killed; it is not used"
+    elif kept:
         yield f"{owner}'s cache folder {store.folder} has damaged files that cannot be removed; it is not used"
-    elif damaged:
-        yield f"{owner}'s cache folder {store.folder} had {len(damaged)} damaged programs, which will be compiled again"
-    atexit.register(store.check)  # so that what this process compiles is known from now on
+    elif found.damaged:
+        count = len(found.damaged)
+        yield f"{owner}'s cache folder {store.folder} had {count} damaged programs, which will be compiled again"
+
+
+def _note_at_exit(stores: Callable[[], list[Store]]) -> None:
+    """Let what this process compiles be known from when it ends."""
+
+    def note() -> None:
+        for store in stores():
+            store.check(_PATIENCE_AT_EXIT)
+
+    atexit.register(note)
 
 
 # -- PyOpenCL's programs and launchers --------------------------------------------------------------
@@ -85,23 +107,33 @@ def _launcher_folder() -> Path:
     return _user_folder("pytools")
 
 
+def _databases() -> Iterator[Path]:
+    return _launcher_folder().glob("pdict-*-pyopencl-invoker-cache-*.sqlite")
+
+
+def _pyopencl_stores() -> list[Store]:
+    """PyOpenCL's programs for this Python."""
+    version = ".".join(map(str, sys.version_info))
+    folders = _user_folder("pyopencl").glob(f"pyopencl-compiler-cache-*-py{version}")
+    return [Store(folder, 1, {"binary": bool, "info": is_whole_pickle}, folder / "lock") for folder in folders]
+
+
 def _prepare_pyopencl() -> Iterator[str]:
-    for folder in (_launcher_folder(), _user_folder("pyopencl")):
-        if not _usable(folder):
-            os.environ["XDG_CACHE_HOME"] = _temporary()
-            yield f"the cache folder {folder} cannot be written; compiled kernels are kept for this process alone"
-            return
-    for file in _launcher_folder().glob("pdict-*-pyopencl-invoker-cache-*.sqlite"):
+    # What fails later (a disk fills up, say) is then a warning and a compilation; unset, PyOpenCL fails on it.
+    os.environ.setdefault("PYOPENCL_CACHE_FAILURE_FATAL", "")
+    closed = [folder for folder in (_launcher_folder(), _user_folder("pyopencl")) if not _usable(folder)]
+    closed += [file for file in _databases() if not os.access(file, os.R_OK | os.W_OK)]
+    if closed:
+        os.environ["XDG_CACHE_HOME"] = _temporary()
+        yield f"PyOpenCL: {_alone(closed[0])}"
+        return
+    for file in _databases():
         if not _is_sound_database(file):
             file.unlink(missing_ok=True)
             yield f"{file} was damaged and has been removed"
-    folder = _user_folder("pyopencl")
-    for lock in folder.glob("*/lock"):
-        with suppress(OSError):  # its owner may remove it at any time
-            if time.time() - lock.stat().st_mtime > _LOCK_PATIENCE:
-                lock.unlink()
-    store = Store(folder, "pyopencl-compiler-cache-*/*/", {"binary": bool, "info": is_whole_pickle})
-    yield from _prepare_programs(store, "PyOpenCL", "XDG_CACHE_HOME")
+    for store in _pyopencl_stores():
+        yield from _prepare_programs(store, "PyOpenCL", "XDG_CACHE_HOME")
+    _note_at_exit(_pyopencl_stores)
 
 
 def _is_sound_database(file: Path) -> bool:
@@ -144,11 +176,16 @@ def _pocl_folder() -> Path:
     return Path(home or Path("~/.cache").expanduser(), "pocl", "kcache")
 
 
+def _pocl_stores() -> list[Store]:
+    return [Store(_pocl_folder(), 2, {".so": is_whole_library, ".bc": is_whole_bitcode})]
+
+
 def _prepare_pocl() -> Iterator[str]:
     folder = _pocl_folder()
     if not _usable(folder):
         os.environ["POCL_CACHE_DIR"] = _temporary()
-        yield f"PoCL's cache folder {folder} cannot be written; compiled kernels are kept for this process alone"
+        yield f"PoCL: {_alone(folder)}"
         return
-    store = Store(folder, "*/*/", {".so": is_whole_library, ".bc": is_whole_bitcode})
-    yield from _prepare_programs(store, "PoCL", "POCL_CACHE_DIR")
+    for store in _pocl_stores():
+        yield from _prepare_programs(store, "PoCL", "POCL_CACHE_DIR")
+    _note_at_exit(_pocl_stores)

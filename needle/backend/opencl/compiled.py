@@ -9,46 +9,83 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
+
+from needle.backend.opencl.locks import holding
 
 _CHECKSUMS = "needle-checksums.json"
 
 #: A file's size, time of writing and checksum.
 Entry = tuple[int, int, str]
 
+Files = list[os.DirEntry[str]]
+
+
+@dataclass
+class Findings:
+    """What is wrong with a store."""
+
+    #: The programs that are damaged.
+    damaged: list[Path] = field(default_factory=list)
+    #: The folders and files that this process may not use as their owner does.
+    closed: list[Path] = field(default_factory=list)
+    #: Whether somebody held the lock all the time, so that nothing could be judged.
+    locked: bool = False
+
 
 @dataclass(frozen=True)
 class Store:
-    """A folder in which each folder that matches `programs` holds what was compiled of one program."""
+    """A folder in which each folder so many levels deep holds what was compiled of one program."""
 
     folder: Path
-    programs: str
+    depth: int
     #: How the names of the files end that are loaded unchecked, and what a whole one looks like.
     loaded: dict[str, Callable[[bytes], bool]]
+    #: The file that is there while files are written, if their owner writes them in place: none is judged meanwhile.
+    lock: Path | None = None
 
-    def check(self) -> list[Path]:
-        """Compare the programs with their checksums, and note those of new files; returns the damaged."""
-        known, found = self._read_checksums(), {}
-        damaged = []
-        for program in self.folder.glob(self.programs):
-            entries = {}
-            for file in self._files(program):
-                name = file.path[len(str(self.folder)) + 1 :]
-                entry = self._entry(file, known.get(name))
-                if entry is None:
-                    damaged.append(program)
-                    break
-                entries[name] = entry
-            else:
-                found.update(entries)
+    def check(self, patience: float, remove: bool = False) -> Findings:
+        """Compare the programs with their checksums, note those of new files, and perhaps remove what is damaged.
+
+        Args:
+            patience: how many seconds to wait for the lock, which is needed if there is anything to judge.
+            remove: whether damaged programs are removed.
+        """
+        known, findings = self._read_checksums(), Findings()
+        found, doubtful = self._survey(known, findings.closed)
+        if doubtful or (self.lock is not None and self.lock.exists()):
+            with holding(self.lock, patience) as held:
+                if not held:
+                    findings.locked = True
+                    return findings
+                for program, files in doubtful.items():
+                    entries = self._judge(files, known)
+                    if entries is not None:
+                        found.update(entries)
+                        continue
+                    findings.damaged.append(Path(program))
+                    if remove:
+                        shutil.rmtree(program, ignore_errors=True)
         if found != known:
             self._write_checksums(found)
-        return damaged
+        return findings
+
+    def _survey(self, known: dict[str, Entry], closed: list[Path]) -> tuple[dict[str, Entry], dict[str, Files]]:
+        """The notes of the programs that are as they were noted, and the files of those that are to be judged."""
+        found, doubtful = {}, {}
+        for program in self._programs(str(self.folder), self.depth, closed):
+            files = list(self._files(program, closed))
+            if all(self._is_known(file, known) for file in files):
+                found.update({name: known[name] for name in map(self._name, files)})
+            else:
+                doubtful[program] = files
+        return found, doubtful
 
     def _read_checksums(self) -> dict[str, Entry]:
         try:
@@ -63,31 +100,65 @@ class Store:
             temporary.write_text(json.dumps(entries))
             temporary.replace(self.folder / _CHECKSUMS)
 
-    def _files(self, folder: Path | str) -> Iterator[os.DirEntry[str]]:
-        """The files in `folder`, at any depth, that are loaded."""
-        with suppress(OSError), os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    yield from self._files(entry.path)
-                elif entry.name.endswith(tuple(self.loaded)):
-                    yield entry
+    def _programs(self, folder: str, depth: int, closed: list[Path]) -> Iterator[str]:
+        """The folders `depth` levels below `folder`; those on the way that cannot be used go to `closed`."""
+        if depth == 0:
+            yield folder
+            return
+        for entry in _entries(folder, closed):
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._programs(entry.path, depth - 1, closed)
 
-    def _entry(self, file: os.DirEntry[str], known: Entry | None) -> Entry | None:
-        """What to note of a file; None if it is damaged."""
+    def _files(self, folder: str, closed: list[Path]) -> Iterator[os.DirEntry[str]]:
+        """The files in `folder`, at any depth, that are loaded; what cannot be used goes to `closed`."""
+        for entry in _entries(folder, closed):
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._files(entry.path, closed)
+            elif entry.name.endswith(tuple(self.loaded)):
+                if _is_closed(entry.path, os.R_OK):
+                    closed.append(Path(entry.path))
+                yield entry
+
+    def _name(self, file: os.DirEntry[str]) -> str:
+        return file.path[len(str(self.folder)) + 1 :]
+
+    def _is_known(self, file: os.DirEntry[str], known: dict[str, Entry]) -> bool:
+        """Whether a file's size and time are those that were noted."""
         try:
             status = file.stat()
-            if known is not None and known[:2] == (status.st_size, status.st_mtime_ns):
-                return known
-            data = Path(file.path).read_bytes()
-        except FileNotFoundError:  # another process has just removed it
-            return known or (0, 0, "")
         except OSError:
-            return None
-        digest = blake2b(data, digest_size=16).hexdigest()
-        if known is not None and known[2] != digest:
-            return None
-        sound = next(is_sound for end, is_sound in self.loaded.items() if file.name.endswith(end))
-        return (status.st_size, status.st_mtime_ns, digest) if sound(data) else None
+            return False
+        return known.get(self._name(file), ())[:2] == (status.st_size, status.st_mtime_ns)
+
+    def _judge(self, files: Files, known: dict[str, Entry]) -> dict[str, Entry] | None:
+        """What to note of a program's files; None if one is damaged."""
+        entries = {}
+        for file in files:
+            name = self._name(file)
+            try:
+                status, data = Path(file.path).stat(), Path(file.path).read_bytes()
+            except FileNotFoundError:  # another process has just removed it
+                continue
+            except OSError:
+                return None
+            digest = blake2b(data, digest_size=16).hexdigest()
+            sound = next(is_sound for end, is_sound in self.loaded.items() if file.name.endswith(end))
+            if (name in known and known[name][2] != digest) or not sound(data):
+                return None
+            entries[name] = (status.st_size, status.st_mtime_ns, digest)
+        return entries
+
+
+def _entries(folder: str, closed: list[Path]) -> Iterator[os.DirEntry[str]]:
+    """What lies in a folder, which goes to `closed` if its owner could not go on using it."""
+    if _is_closed(folder, os.R_OK | os.W_OK | os.X_OK):
+        closed.append(Path(folder))
+    with suppress(OSError), os.scandir(folder) as entries:
+        yield from entries
+
+
+def _is_closed(path: str, mode: int) -> bool:
+    return not os.access(path, mode) and os.path.lexists(path)  # not if another process has just removed it
 
 
 def is_whole_library(data: bytes) -> bool:
