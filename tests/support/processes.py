@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,17 +21,33 @@ def environment(**extra: str) -> dict[str, str]:
 ANSWER_INTERRUPTS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
 
 
-def start(program: str, *options: str, **extra: str) -> subprocess.Popen[str]:
+def bound_by_permissions() -> tuple[str, ...] | None:
+    """What makes a command obey permissions, also root's, if put in front of it; None if there is no such thing.
+
+    Another user would do as well, but may not be able to read the interpreter.
+    """
+    if sys.platform == "win32":
+        return None
+    if os.geteuid() != 0:
+        return ()
+    command = ("setpriv", "--inh-caps=-all", "--bounding-set=-dac_override,-dac_read_search")
+    works = shutil.which("setpriv") and subprocess.run([*command, "true"], capture_output=True).returncode == 0
+    return command if works else None
+
+
+def start(program: str, *options: str, prefix: tuple[str, ...] = (), **extra: str) -> subprocess.Popen[str]:
     """Start `program` in an interpreter with the given options and environment variables."""
     return subprocess.Popen(
-        [sys.executable, *options, "-c", ANSWER_INTERRUPTS + program],
+        [*prefix, sys.executable, *options, "-c", ANSWER_INTERRUPTS + program],
         env=environment(**extra), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 
-def python(program: str, *options: str, timeout: float = 120, **extra: str) -> subprocess.CompletedProcess[str]:
+def python(
+    program: str, *options: str, prefix: tuple[str, ...] = (), timeout: float = 120, **extra: str
+) -> subprocess.CompletedProcess[str]:
     """Run `program` to its end."""
-    process = start(program, *options, **extra)
+    process = start(program, *options, prefix=prefix, **extra)
     try:
         stdout, stderr = process.communicate(timeout=timeout)
     finally:
