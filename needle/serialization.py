@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 
 from needle.backend.protocol import Device
 from needle.dtypes import ALL
+from needle.replacing import replacing
 from needle.tensor import Tensor, asarray
 
 StrPath = str | os.PathLike[str]
@@ -26,6 +26,8 @@ _DTYPES = frozenset("BOOL" if d.kind == "b" else f"{d.kind.upper()}{8 * d.itemsi
 
 def save(path: StrPath, obj: Any) -> None:
     """Write tensors to a safetensors file: all of it or, after an error, nothing.
+
+    A process that is killed meanwhile leaves a hidden folder beside the file, which the next `save` to it removes.
 
     Args:
         path: the file; one that exists is replaced.
@@ -42,20 +44,10 @@ def save(path: StrPath, obj: Any) -> None:
         raise FileNotFoundError(f"cannot save {path}: there is no folder {target.parent}")
     tensors, values = _split(obj)
     metadata = {_VALUES: json.dumps(values)} if values else None
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
+    with replacing(target) as new:
         from safetensors.numpy import save_file  # imported at the first use: `import needle` stays quick
 
-        temporary.touch(exist_ok=False)
-        mode = temporary.stat().st_mode  # what the user's umask gives; the library makes files private
-        save_file(tensors, temporary, metadata)
-        temporary.chmod(mode)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(target.parent)
+        save_file(tensors, new, metadata)
 
 
 def load(path: StrPath, device: Device | str | None = None) -> dict[str, Any]:
@@ -125,14 +117,3 @@ def _split(obj: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         else:
             raise TypeError(f"cannot save {name!r}: a {type(value).__name__} is not a tensor, a number or a string")
     return tensors, values
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a renaming in `folder` outlast a power cut, where the system offers it."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

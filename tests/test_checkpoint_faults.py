@@ -176,3 +176,33 @@ def test_a_process_killed_while_it_saves(tmp_path: Path, rounds: int) -> None:
         assert loaded["version"] > version
         version = loaded["version"]
         assert np.all(loaded["x"].numpy() == version) and np.all(loaded["y"].numpy() == version)
+    ndl.save(path, {"version": version + 1})
+    assert list(tmp_path.iterdir()) == [path]  # nothing is left of any of them
+
+
+STOPPING = """
+import os, sys
+import needle as ndl
+os.fsync = lambda descriptor: (print("written", flush=True), sys.stdin.readline())
+ndl.save({path!r}, {{"version": 2, "x": ndl.asarray([2.0], device="numpy")}})
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks that tell who is killed")
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    """By the next that saves the same file; what belongs to another file or to a process that is alive stays."""
+    path, other = tmp_path / "model.safetensors", tmp_path / "model.safetensors.old"
+    saving = [start(STOPPING.format(path=str(p))) for p in (path, path, other)]
+    for process in saving:
+        assert process.stdout is not None and process.stdout.readline() == "written\n"
+    assert len(list(tmp_path.iterdir())) == 3
+    for process in saving[1:]:
+        process.kill()
+        process.communicate()
+    ndl.save(path, {"version": 1})
+    assert len(list(tmp_path.iterdir())) == 3  # the file, what is being written, and what was left of the other
+    _, stderr = saving[0].communicate("go on\n" * 9)
+    assert saving[0].returncode == 0, stderr
+    assert ndl.load(path, "numpy")["version"] == 2
+    ndl.save(other, {"version": 3})
+    assert sorted(tmp_path.iterdir()) == [path, other]
