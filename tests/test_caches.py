@@ -247,6 +247,22 @@ pathlib.Path({str(folder)!r}, "pyopencl").touch()
 
 # -- several processes ------------------------------------------------------------------------------
 
+
+def test_a_writer_was_killed_a_moment_ago(cached: Cached, tmp_path: Path) -> None:
+    """It has left half a program, and a lock for which PyOpenCL would wait a minute at each kernel."""
+    folder = cached.copy(tmp_path / "cache")
+    halves = list(folder.glob("pyopencl/*/*/info"))
+    if not halves:
+        pytest.skip("its driver keeps the programs")
+    for half in halves:
+        half.write_bytes(b"")
+        (half.parents[1] / "lock").touch()
+    again, warned = cached.run(folder)
+    assert again == cached.printed
+    assert len(warned) == 1 and "is locked by a process that writes or was killed; it is not used" in warned[0]
+    assert all(half.exists() for half in halves)
+
+
 TOGETHER = """
 import sys, needle, numpy
 print("ready", flush=True)

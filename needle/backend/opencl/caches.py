@@ -70,15 +70,12 @@ def _alone(place: Path) -> str:
 def _prepare_programs(store: Store, owner: str, variable: str) -> Iterator[str]:
     """Remove the damaged programs of `store`; where it cannot be used, `variable` names another folder from now on."""
     found = store.check(_PATIENCE, remove=True)
-    kept = any(program.exists() for program in found.damaged)
-    if found.closed or found.locked or kept:
+    if found.closed or found.locked:
         os.environ[variable] = _temporary()
     if found.closed:
         yield f"{owner}: {_alone(found.closed[0])}"
     elif found.locked:
         yield f"{owner}'s cache folder {store.folder} is locked by a process that writes or was killed; it is not used"
-    elif kept:
-        yield f"{owner}'s cache folder {store.folder} has damaged files that cannot be removed; it is not used"
     elif found.damaged:
         count = len(found.damaged)
         yield f"{owner}'s cache folder {store.folder} had {count} damaged programs, which will be compiled again"

@@ -70,8 +70,8 @@ class Store:
                         found.update(entries)
                         continue
                     findings.damaged.append(Path(program))
-                    if remove:
-                        shutil.rmtree(program, ignore_errors=True)
+                    if remove and not _is_removed(program):
+                        findings.closed.append(Path(program))
         if found != known:
             self._write_checksums(found)
         return findings
@@ -155,6 +155,12 @@ def _entries(folder: str, closed: list[Path]) -> Iterator[os.DirEntry[str]]:
         closed.append(Path(folder))
     with suppress(OSError), os.scandir(folder) as entries:
         yield from entries
+
+
+def _is_removed(folder: str) -> bool:
+    """Whether a folder could be removed, which is tried."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return not os.path.lexists(folder)
 
 
 def _is_closed(path: str, mode: int) -> bool:
