@@ -121,6 +121,7 @@ CERTAIN = ("cut in half", "zeros", "noise")
     ("kind", "damage"),
     [(k, d) if SHORT[k] == d else pytest.param(k, d, marks=pytest.mark.slow) for k in SHORT for d in DAMAGES],
 )
+@pytest.mark.fault("damaged, cut or read-only cache")
 def test_a_damaged_cache_is_built_anew(cached: Cached, tmp_path: Path, kind: str, damage: str) -> None:
     folder = cached.copy(tmp_path / "cache")
     files = [file for file in folder.rglob("*") if file.is_file() and file.name.endswith(kind)]
@@ -137,6 +138,7 @@ def test_a_damaged_cache_is_built_anew(cached: Cached, tmp_path: Path, kind: str
     assert cached.run(folder) == (cached.printed, [])
 
 
+@pytest.mark.fault("damaged, cut or read-only cache")
 def test_damaged_launchers_are_made_anew(cached: Cached, tmp_path: Path) -> None:
     """The database is sound, but what it holds cannot be unpickled."""
     folder = cached.copy(tmp_path / "cache")
@@ -150,6 +152,7 @@ def test_damaged_launchers_are_made_anew(cached: Cached, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("damage", ["empty", "noise", "not a table"])
+@pytest.mark.fault("damaged, cut or read-only cache")
 def test_damaged_checksums_are_taken_anew(cached: Cached, tmp_path: Path, damage: str) -> None:
     folder = cached.copy(tmp_path / "cache")
     file = next((f for f in folder.rglob("needle-checksums.json") if f.read_text() != "{}"), None)
@@ -185,6 +188,7 @@ def read_only(*places: Path) -> Iterator[None]:
             place.chmod(mode)
 
 
+@pytest.mark.fault("damaged, cut or read-only cache")
 def test_a_folder_that_cannot_be_made_is_not_used(cached: Cached, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.touch()
@@ -195,6 +199,7 @@ def test_a_folder_that_cannot_be_made_is_not_used(cached: Cached, tmp_path: Path
 
 
 @pytest.mark.parametrize("warm", [False, True], ids=["empty", "filled"])
+@pytest.mark.fault("damaged, cut or read-only cache")
 def test_a_read_only_folder_is_not_used(cached: Cached, tmp_path: Path, bound: tuple[str, ...], warm: bool) -> None:
     folder = tmp_path / "cache"
     if warm:
@@ -210,6 +215,7 @@ def test_a_read_only_folder_is_not_used(cached: Cached, tmp_path: Path, bound: t
 
 
 @pytest.mark.parametrize("what", ["a folder of programs", "a program", "the launchers"])
+@pytest.mark.fault("damaged, cut or read-only cache")
 def test_a_part_that_cannot_be_written(cached: Cached, tmp_path: Path, bound: tuple[str, ...], what: str) -> None:
     """As where one process ran as root."""
     folder = cached.copy(tmp_path / "cache")
@@ -229,6 +235,7 @@ def test_a_part_that_cannot_be_written(cached: Cached, tmp_path: Path, bound: tu
     assert any(str(place) in warned[0] for place in places)
 
 
+@pytest.mark.fault("damaged, cut or read-only cache")
 def test_a_cache_that_fails_later_is_done_without(cached: Cached, tmp_path: Path) -> None:
     """PyOpenCL's folder of programs goes away while the process runs."""
     if not any(cached.folder.glob("pyopencl/*/*/")):
@@ -248,6 +255,7 @@ pathlib.Path({str(folder)!r}, "pyopencl").touch()
 # -- several processes ------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("damaged, cut or read-only cache")
 def test_a_writer_was_killed_a_moment_ago(cached: Cached, tmp_path: Path) -> None:
     """It has left half a program, and a lock for which PyOpenCL would wait a minute at each kernel."""
     folder = cached.copy(tmp_path / "cache")
@@ -279,6 +287,7 @@ def go(process: subprocess.Popen[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "rounds"), [(PROGRAM, 4), pytest.param(LONGER, 100, marks=pytest.mark.slow)], ids=["short", "long"]
 )
+@pytest.mark.fault("two cold starts at once")
 def test_two_processes_start_cold(cached: Cached, device: ndl.Device, tmp_path: Path, text: str, rounds: int) -> None:
     """At once, or one while the other compiles, ends, or has ended; what they leave serves a third."""
     rng = random.Random(0)

@@ -189,6 +189,7 @@ ndl.save({path!r}, {{"version": 2, "x": ndl.asarray([2.0], device="numpy")}})
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no locks that tell who is killed")
+@pytest.mark.fault("killed while saving")
 def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
     """By the next that saves the same file; what belongs to another file or to a process that is alive stays."""
     path, other = tmp_path / "model.safetensors", tmp_path / "model.safetensors.old"

@@ -252,7 +252,7 @@ def test_products_that_fail_leave_their_operands(held: ndl.Device, refuse: Calla
     assert (a @ b).tolist() == [[3, 3], [3, 3]]
 
 
-@pytest.mark.fault("launch that the driver refuses")
+@pytest.mark.filterwarnings("ignore:Non-empty compiler output")
 def test_what_kernels_write_is_what_the_compiler_says(opencl: ndl.Device) -> None:
     x = ndl.rand(5, 6, requires_grad=True)
     table, rows = ndl.rand(4, 3, requires_grad=True), ndl.asarray([1, 2], dtype="int32")
@@ -264,7 +264,8 @@ def test_what_kernels_write_is_what_the_compiler_says(opencl: ndl.Device) -> Non
     compute(*[part for part in parts if isinstance(part, ndl.Tensor)])
     checked = set()
     for file, name, *defines in opencl._kernels:
-        program = programs.build(opencl.context, file, dict(defines), ("-cl-kernel-arg-info",))
+        source = programs.assemble(file, dict(defines))
+        program = programs.compiled(opencl.context, source, ("-cl-std=CL1.2", "-w", "-cl-kernel-arg-info"))
         kernel = getattr(program, name)
         assert programs.written(file, name, dict(defines)) == tuple(writable(kernel)), (file, name)
         checked.add(file)

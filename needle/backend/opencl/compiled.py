@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 
-from needle.backend.opencl.locks import holding
+from needle.backend.opencl.cache_lock import holding
 
 _CHECKSUMS = "needle-checksums.json"
 
