@@ -16,6 +16,7 @@ from needle.backend.protocol import Device
 from needle.dtypes import DEFAULT_FLOAT, DType, DTypeLike, Scalar, Shape, as_dtype, is_float
 from needle.errors import DeviceError
 from needle.ops import creation
+from needle.ops.base import takes_tensor
 from needle.ops.creation import DeviceLike
 
 Axes = int | Sequence[int] | None
@@ -331,21 +332,25 @@ def empty(
     return _tensor(array, requires_grad)
 
 
+@takes_tensor
 def full_like(x: Tensor, fill_value: Scalar, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
     """A tensor filled with one value, with the shape, dtype and device of `x`."""
     return full(x.shape, fill_value, x.dtype if dtype is None else dtype, x.device if device is None else device)
 
 
+@takes_tensor
 def zeros_like(x: Tensor, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
     """Zeros with the shape, dtype and device of `x`."""
     return full_like(x, 0, dtype, device)
 
 
+@takes_tensor
 def ones_like(x: Tensor, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
     """Ones with the shape, dtype and device of `x`."""
     return full_like(x, 1, dtype, device)
 
 
+@takes_tensor
 def empty_like(x: Tensor, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
     """Undefined values with the shape, dtype and device of `x`."""
     return empty(x.shape, x.dtype if dtype is None else dtype, x.device if device is None else device)

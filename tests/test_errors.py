@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import needle as ndl
+from needle import nn
 from needle.array.operators import TABLE
 from needle.ops import elementwise, registry
 
@@ -214,3 +216,32 @@ def test_a_seed_of_another_dtype_is_cast(device: ndl.Device) -> None:
     w = ndl.Tensor([1.0, 2.0])
     w.backward(ndl.asarray([1, 2]))
     assert w.grad.dtype == np.float32 and w.grad.tolist() == [1, 2]
+
+
+def takes_tensors(function: object) -> bool:
+    """Whether a public function's first argument is a tensor or several."""
+    if not inspect.isfunction(function) or function.__name__.startswith("_"):
+        return False
+    first = next(iter(inspect.signature(function).parameters.values()), None)
+    return first is not None and str(first.annotation).startswith(("Tensor", "Sequence[Tensor]"))
+
+
+FUNCTIONS = {
+    f"{module.__name__}.{name}": function
+    for module in (ndl, nn.functional)
+    for name, function in vars(module).items()
+    if takes_tensors(function)
+    and (module is ndl or function.__module__ in ("needle.nn._loss_functions", module.__name__))
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_numpy_arrays_are_no_tensors(name: str) -> None:
+    """Where there is no tensor that says on which device to compute, every function says so itself."""
+    function = FUNCTIONS[name]
+    parameters = inspect.signature(function).parameters.values()
+    needed = [p for p in parameters if p.default is p.empty]
+    array = np.ones((2, 2), np.float32)
+    arguments = [[array] if "Sequence[Tensor]" in str(p.annotation) else array for p in needed]
+    with pytest.raises(TypeError, match=r"array\(.* of type ndarray is not a tensor"):
+        function(*arguments)

@@ -25,7 +25,7 @@ def test_caches_are_tested_in_the_environment_of_each_device_and_not_in_anothers
         found = {
             line.split("[")[1].rstrip("]") for line in said.splitlines() if "test_two_processes_start_cold" in line
         }
-        assert found == {f"{name}-1"}
+        assert found == {f"{name}-short"}
 
 
 def test_an_environment_without_its_device_is_no_failure() -> None:

@@ -15,12 +15,14 @@ from needle.checks import one_of
 from needle.dtypes import DType, int32, int64, is_float, is_integer
 from needle.errors import DeviceError
 from needle.nn._label_loss import LabelCrossEntropy
+from needle.ops.base import takes_tensor
 from needle.ops.gather import check_in_range
 from needle.tensor import Tensor, asarray
 
 REDUCTIONS = ("mean", "sum", "none")
 
 
+@takes_tensor
 def cross_entropy(
     input: Tensor,
     target: Any,
@@ -65,6 +67,7 @@ def cross_entropy(
     return _negative_likelihood("cross_entropy", scores, target, weight, ignore_index, reduction, label_smoothing)
 
 
+@takes_tensor
 def nll_loss(
     input: Tensor, target: Any, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean"
 ) -> Tensor:
@@ -78,6 +81,7 @@ def nll_loss(
     return _negative_likelihood("nll_loss", input, target, weight, ignore_index, reduction, 0.0)
 
 
+@takes_tensor
 def mse_loss(input: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
     """(input - target)^2: its mean, its sum, or ("none") each element.
 
@@ -88,6 +92,7 @@ def mse_loss(input: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
     return _fold(difference * difference, reduction)
 
 
+@takes_tensor
 def l1_loss(input: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
     """|input - target|: its mean, its sum, or ("none") each element. Errors are those of `mse_loss`."""
     target = _same_shape("l1_loss", input, target, reduction)

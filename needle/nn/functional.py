@@ -20,6 +20,7 @@ from needle.nn._loss_functions import mse_loss as mse_loss
 from needle.nn._loss_functions import nll_loss as nll_loss
 from needle.nn._standardize import standardize
 from needle.ops import random
+from needle.ops.base import takes_tensor
 from needle.tensor import Tensor
 
 # -- activations ------------------------------------------------------------------------------------
@@ -54,6 +55,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     return ops.gelu(input) if approximate == "none" else ops.gelu_tanh(input)
 
 
+@takes_tensor
 def softplus(input: Tensor, beta: float = 1.0) -> Tensor:
     """log(1 + exp(beta * input)) / beta, without overflow; needs no threshold as PyTorch's does."""
     return ops.softplus(input) if beta == 1 else ops.softplus(input * beta) * (1 / beta)
@@ -98,6 +100,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return product + (ops.reshape(bias, (outputs,)) if product.ndim == 1 else bias)
 
 
+@takes_tensor
 def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     """While `training`, zero with probability `p`, else input / (1 - p); otherwise `input` itself.
 
@@ -111,6 +114,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     return input * (ops.astype(keep, input.dtype) * (1 / (1 - p)))
 
 
+@takes_tensor
 def layer_norm(
     input: Tensor,
     normalized_shape: int | Sequence[int],
@@ -133,6 +137,7 @@ def layer_norm(
     return _affine(standardize(input, axes, eps)[0], weight, bias)
 
 
+@takes_tensor
 def batch_norm(
     input: Tensor,
     running_mean: Tensor | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from needle.ops.base import elementwise
+from needle.ops.base import elementwise, takes_tensor
 from needle.ops.comparison import where
 from needle.ops.exponential import erf, exp, numpy_erf
 
@@ -74,6 +74,7 @@ def gelu(x: Tensor) -> Tensor:
     """x * Phi(x), Phi the normal distribution function (Hendrycks and Gimpel 2016)."""
 
 
+@takes_tensor
 def gelu_tanh(x: Tensor) -> Tensor:
     """0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), close to `gelu` (Hendrycks and Gimpel 2016)."""
     return 0.5 * x * (1 + (_TANH_SCALE * (x + 0.044715 * (x * x * x))).tanh())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from needle.ops.base import SCALARS, elementwise, operator, zeros_like
+from needle.ops.base import SCALARS, elementwise, operator, takes_tensor, zeros_like
 from needle.ops.comparison import equal, greater_equal, isfinite, logical_and, logical_not, where
 
 if TYPE_CHECKING:
@@ -230,6 +230,7 @@ def minimum(x: Tensor, y: Tensor | float) -> Tensor:
     """The smaller of x and y; NaN if either is NaN. Equal operands share the gradient, as in PyTorch."""
 
 
+@takes_tensor
 def clip(x: Tensor, min: Tensor | float | None = None, max: Tensor | float | None = None) -> Tensor:
     """x limited to [min, max], either of which may be None; NaN stays NaN.
 

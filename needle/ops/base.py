@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -97,7 +98,9 @@ def as_operands(name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
         elif isinstance(arg, Overwritten):
             arg.refuse()
         else:
-            raise TypeError(f"{name}: operand {arg!r} of type {type(arg).__name__} is not a tensor or a number")
+            raise TypeError(
+                f"{name}: operand {reprlib.repr(arg)} of type {type(arg).__name__} is not a tensor or a number"
+            )
     return tuple(converted)
 
 
@@ -146,6 +149,27 @@ def operator(name: str) -> Callable[[F], F]:
         return function
 
     return install
+
+
+def takes_tensor(function: F) -> F:
+    """Let the decorated function refuse a first argument that is not a tensor by a TypeError, as all of them do."""
+    argument = next(iter(inspect.signature(function).parameters))
+
+    @functools.wraps(function)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        check_tensor(function.__name__, argument, args[0] if args else kwargs.get(argument))
+        return function(*args, **kwargs)
+
+    return checked  # type: ignore[return-value]
+
+
+def check_tensor(function: str, argument: str, value: Any) -> None:
+    """Raise TypeError, naming the function and its argument, unless `value` is a tensor or an array of needle's."""
+    if isinstance(value, Overwritten):
+        value.refuse()
+    if not isinstance(value, (Value, NDArray)):
+        raise TypeError(f"{function}: {argument}={reprlib.repr(value)} of type {type(value).__name__} is not a tensor; "
+                        "ndl.asarray makes one")  # fmt: skip
 
 
 def data_of(x: Tensor | NDArray) -> NDArray:

@@ -20,7 +20,7 @@ from needle.array.views import normalize_axis
 from needle.autograd import Op, Value
 from needle.backend.records import Primitive
 from needle.dtypes import DEFAULT_FLOAT, DType, DTypeLike, Shape, as_dtype, float16, float32, int32, int64, is_integer
-from needle.ops.base import data_of
+from needle.ops.base import data_of, takes_tensor
 from needle.ops.comparison import equal
 from needle.ops.creation import DeviceLike, as_device
 from needle.ops.shape import astype, broadcast_to, expand_dims, reshape
@@ -233,6 +233,7 @@ def _check_integer(dtype: DType, what: str) -> None:
 # -- the functions ----------------------------------------------------------------------------------
 
 
+@takes_tensor
 def take(x: Tensor, indices: Any, axis: int | None = None) -> Tensor:
     """The elements, or slices, of x at `indices` along `axis`; NumPy's `take`.
 
@@ -250,6 +251,7 @@ def take(x: Tensor, indices: Any, axis: int | None = None) -> Tensor:
     return Take(axis)(x, found)
 
 
+@takes_tensor
 def take_along_axis(x: Tensor, indices: Any, axis: int = -1) -> Tensor:
     """For each place of `indices`, the element of x there, but along `axis` at the index; NumPy's function.
 

@@ -14,7 +14,7 @@ from needle.array.views import normalize_axes, normalize_axis
 from needle.autograd import Op
 from needle.backend.records import Reduction
 from needle.dtypes import DType, accumulator_for, bool_, float_for, int64
-from needle.ops.base import operator
+from needle.ops.base import operator, takes_tensor
 from needle.ops.comparison import equal, where
 from needle.ops.shape import astype
 
@@ -130,6 +130,7 @@ class Plain(Fold):
         self.name = record.name
 
 
+@takes_tensor
 @operator("sum")
 def sum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The sum over `axis` (an int, several, or None for all). Integers and bools are summed in 64 bits.
@@ -140,23 +141,27 @@ def sum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     return Sum(normalize_axes(axis, x.ndim), keepdims)(x)
 
 
+@takes_tensor
 def summation(x: Tensor, axes: Axes = None, keepdims: bool = False) -> Tensor:
     """`sum` under the course's name, and with the course's name of its argument."""
     return sum(x, axes, keepdims)
 
 
+@takes_tensor
 @operator("prod")
 def prod(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The product over `axis`. Integers and bools are multiplied in 64 bits."""
     return Prod(normalize_axes(axis, x.ndim), keepdims)(x)
 
 
+@takes_tensor
 @operator("mean")
 def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The arithmetic mean over `axis`; NaN of no elements. Integers become the default float first."""
     return Mean(normalize_axes(axis, x.ndim), keepdims)(astype(x, float_for(x.dtype)))
 
 
+@takes_tensor
 @operator("var")
 def var(x: Tensor, axis: Axes = None, keepdims: bool = False, correction: float = 0) -> Tensor:
     """The variance over `axis`: squared deviations from the mean, summed and divided by n - correction.
@@ -173,6 +178,7 @@ def var(x: Tensor, axis: Axes = None, keepdims: bool = False, correction: float 
     return sum(squares, axes, keepdims) / (divisor if divisor > 0 else 0.0)
 
 
+@takes_tensor
 @operator("std")
 def std(x: Tensor, axis: Axes = None, keepdims: bool = False, correction: float = 0) -> Tensor:
     """The standard deviation over `axis`, the square root of `var`.
@@ -189,6 +195,7 @@ def _check_not_empty(what: str, x: Tensor, axes: tuple[int, ...]) -> None:
         raise ValueError(f"{what} over no elements: axis {axes} of shape {x.shape} is empty")
 
 
+@takes_tensor
 @operator("max")
 def max(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The largest element over `axis`; NaN if there is a NaN. Raises ValueError over an empty axis."""
@@ -197,6 +204,7 @@ def max(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     return Max(axes, keepdims)(x)
 
 
+@takes_tensor
 @operator("min")
 def min(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The smallest element over `axis`; NaN if there is a NaN. Raises ValueError over an empty axis."""
@@ -205,12 +213,14 @@ def min(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     return Min(axes, keepdims)(x)
 
 
+@takes_tensor
 @operator("any")
 def any(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Whether any element over `axis` is true (not zero)."""
     return Plain(ANY, normalize_axes(axis, x.ndim), keepdims)(astype(x, bool_))
 
 
+@takes_tensor
 @operator("all")
 def all(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Whether all elements over `axis` are true (not zero)."""
@@ -227,6 +237,7 @@ def _arg(record: Reduction, x: Tensor, axis: int | None, keepdims: bool) -> Tens
     return Plain(record, axes, keepdims)(x)
 
 
+@takes_tensor
 @operator("argmax")
 def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The int64 position of the first largest element along `axis`, or in the flattened tensor.
@@ -236,6 +247,7 @@ def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor
     return _arg(ARGMAX, x, axis, keepdims)
 
 
+@takes_tensor
 @operator("argmin")
 def argmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The int64 position of the first smallest element along `axis`, or in the flattened tensor.

@@ -13,7 +13,7 @@ from needle.array import NDArray, evaluation
 from needle.array.views import as_shape, infer_shape, normalize_axes, normalize_axis
 from needle.autograd import Op
 from needle.dtypes import DTypeLike, Shape, as_dtype, promote
-from needle.ops.base import data_of
+from needle.ops.base import check_tensor, data_of, takes_tensor
 from needle.strides import broadcast_shapes
 
 if TYPE_CHECKING:
@@ -145,12 +145,14 @@ class Concatenate(Op):
         return grad[self._spans(arrays)[index]]
 
 
+@takes_tensor
 def astype(x: Tensor, dtype: DTypeLike) -> Tensor:
     """x converted to `dtype`; x itself if it has it. Floats are cut towards zero on the way to integers."""
     wanted = as_dtype(dtype)
     return x if x.dtype == wanted else Cast(wanted)(x)
 
 
+@takes_tensor
 def reshape(x: Tensor, shape: Sequence[int] | int) -> Tensor:
     """The elements of x in C order under `shape`, in which one -1 is inferred; a view where possible.
 
@@ -161,6 +163,7 @@ def reshape(x: Tensor, shape: Sequence[int] | int) -> Tensor:
     return x if target == x.shape else Reshape(target)(x)
 
 
+@takes_tensor
 def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """x with the axes from `start_dim` to `end_dim` (inclusive) joined into one."""
     if x.ndim == 0:
@@ -174,6 +177,7 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     return reshape(x, (*x.shape[:first], joined, *x.shape[last + 1 :]))
 
 
+@takes_tensor
 def permute_dims(x: Tensor, axes: Sequence[int]) -> Tensor:
     """A view of x with its axes in the order `axes`. Raises ValueError unless that is a permutation."""
     order = tuple(normalize_axis(a, x.ndim) for a in axes)
@@ -182,6 +186,7 @@ def permute_dims(x: Tensor, axes: Sequence[int]) -> Tensor:
     return Permute(order)(x)
 
 
+@takes_tensor
 def transpose(x: Tensor, axes: tuple[int, int] | None = None) -> Tensor:
     """A view of x with two axes exchanged, by default the last two (the course's `transpose`)."""
     first, second = (-2, -1) if axes is None else axes
@@ -191,6 +196,7 @@ def transpose(x: Tensor, axes: tuple[int, int] | None = None) -> Tensor:
     return permute_dims(x, order)
 
 
+@takes_tensor
 def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
     """A view of x repeated to `shape`. Raises ValueError where x does not broadcast to it."""
     target = as_shape(shape)
@@ -199,21 +205,25 @@ def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
 
 def broadcast_arrays(*arrays: Tensor) -> list[Tensor]:
     """Views of `arrays` in their common broadcast shape."""
+    _check_tensors("broadcast_arrays", arrays)
     shape = broadcast_shapes(*(a.shape for a in arrays))
     return [broadcast_to(a, shape) for a in arrays]
 
 
+@takes_tensor
 def flip(x: Tensor, axis: int | Sequence[int] | None = None) -> Tensor:
     """A view that reads x backwards along `axis` (all axes by default)."""
     return Flip(normalize_axes(axis, x.ndim))(x)
 
 
+@takes_tensor
 def expand_dims(x: Tensor, axis: int = 0) -> Tensor:
     """A view of x with a new axis of size 1 at position `axis` of the result."""
     position = normalize_axis(axis, x.ndim + 1)
     return reshape(x, (*x.shape[:position], 1, *x.shape[position:]))
 
 
+@takes_tensor
 def squeeze(x: Tensor, axis: int | Sequence[int] | None = None) -> Tensor:
     """A view of x without the given axes, which must have size 1; by default without all of that size."""
     axes = [a for a, n in enumerate(x.shape) if n == 1] if axis is None else normalize_axes(axis, x.ndim)
@@ -223,9 +233,15 @@ def squeeze(x: Tensor, axis: int | Sequence[int] | None = None) -> Tensor:
     return reshape(x, tuple(n for a, n in enumerate(x.shape) if a not in axes))
 
 
+@takes_tensor
 def getitem(x: Tensor, index: Any) -> Tensor:
     """x[index] for a basic index: ints, slices with any step, None and an ellipsis."""
     return Slice(index)(x)
+
+
+def _check_tensors(function: str, tensors: Sequence[Any]) -> None:
+    for position, tensor in enumerate(tensors):
+        check_tensor(function, f"tensors[{position}]", tensor)
 
 
 def _common_dtype(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -241,6 +257,7 @@ def concat(tensors: Sequence[Tensor], axis: int | None = 0) -> Tensor:
     Raises ValueError for no tensors or for shapes that differ elsewhere.
     """
     tensors = list(tensors)
+    _check_tensors("concat", tensors)
     if not tensors:
         raise ValueError("concat needs at least one tensor")
     if axis is None:
@@ -259,12 +276,14 @@ def concat(tensors: Sequence[Tensor], axis: int | None = 0) -> Tensor:
 def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     """Tensors of one shape joined along a new axis. Raises ValueError if shapes differ."""
     tensors = list(tensors)
+    _check_tensors("stack", tensors)
     for tensor in tensors[1:]:
         if tensor.shape != tensors[0].shape:
             raise ValueError(f"stack needs equal shapes; got {tensors[0].shape} and {tensor.shape}")
     return concat([expand_dims(t, axis) for t in tensors], axis)
 
 
+@takes_tensor
 def split(x: Tensor, sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
     """Views of x along `axis`: `sections` equal ones, or cut at the given positions (NumPy's `split`).
 

@@ -14,7 +14,7 @@ from needle.array.views import normalize_axes, normalize_axis
 from needle.autograd import Op
 from needle.backend.records import Primitive
 from needle.dtypes import DType, Shape, float16, float32, float_for
-from needle.ops.base import operator
+from needle.ops.base import operator, takes_tensor
 from needle.ops.exponential import exp
 from needle.ops.reductions import SUM
 from needle.ops.shape import astype, permute_dims, reshape
@@ -122,6 +122,7 @@ class LogSumExp(_AlongAxis):
         return reshape(grad, kept) * exp(x - reshape(output, kept))
 
 
+@takes_tensor
 @operator("softmax")
 def softmax(x: Tensor, axis: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along `axis`, computed so that no exponential overflows.
@@ -133,6 +134,7 @@ def softmax(x: Tensor, axis: int = -1) -> Tensor:
     return Softmax(normalize_axis(axis, x.ndim))(astype(x, float_for(x.dtype)))
 
 
+@takes_tensor
 @operator("log_softmax")
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     """The logarithm of `softmax(x, axis)`, exact also where the softmax itself would round to 0.
@@ -142,6 +144,7 @@ def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     return LogSoftmax(normalize_axis(axis, x.ndim))(astype(x, float_for(x.dtype)))
 
 
+@takes_tensor
 @operator("logsumexp")
 def logsumexp(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """log(sum(exp(x))) over `axis` (an int, several, or None for all), without overflow.

@@ -8,6 +8,7 @@ from needle.array import NDArray
 from needle.autograd import Op
 from needle.backend.protocol import Device
 from needle.dtypes import Shape
+from needle.ops.base import takes_tensor
 
 if TYPE_CHECKING:
     from needle.tensor import Tensor
@@ -39,11 +40,13 @@ class SumTo(Op):
         return grad.broadcast_to(x.shape)
 
 
+@takes_tensor
 def to_device(x: Tensor, device: Device) -> Tensor:
     """x on `device`, copied through the host; x itself if it is there."""
     return x if x.device is device else ToDevice(device)(x)
 
 
+@takes_tensor
 def sum_to(x: Tensor, shape: Shape) -> Tensor:
     """x summed over the axes along which `shape` broadcasts to the shape of x."""
     return x if x.shape == shape else SumTo(shape)(x)
