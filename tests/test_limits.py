@@ -87,6 +87,18 @@ def test_a_gpu_can_run_its_own_default_profile(most: int, kibibytes: int, extens
     profile_for(gpu).check(gpu)
 
 
+@pytest.mark.parametrize("extensions", ["", "cl_khr_fp64"])
+@pytest.mark.parametrize("kibibytes", [16, 32, 64, 192, 256, 512, 2048])
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+def test_a_cpu_can_run_its_own_default_profile(lanes: int, kibibytes: int, extensions: str) -> None:
+    cpu: Any = SimpleNamespace(
+        type=cl.device_type.CPU, max_compute_units=8, max_work_group_size=4096, local_mem_size=kibibytes << 10,
+        extensions=extensions, native_vector_width_float=lanes, version="OpenCL 1.2", name="cpu",
+        global_mem_cache_size=1 << 20,
+    )  # fmt: skip
+    profile_for(cpu).check(cpu)
+
+
 # -- the wrapper can refuse -------------------------------------------------------------------------
 
 #: The compiler's limits are the same in every entry.

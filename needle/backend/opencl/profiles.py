@@ -76,6 +76,13 @@ class Profile:
         column = -(-self.matmul_rows // lanes) * lanes
         return max(self.matmul_rows * (self.matmul_depth + 16), column * self.matmul_depth + 16) * itemsize
 
+    def fitting(self, device: cl.Device) -> Profile:
+        """This profile, with products in tiles that are small enough for the local memory of `device`."""
+        field, profile = "matmul_depth" if self.matmul_rows else "matmul_group", self
+        while profile._matmul_local_bytes(device) > device.local_mem_size and getattr(profile, field) > 1:
+            profile = replace(profile, **{field: getattr(profile, field) // 2})
+        return profile
+
     def _matmul_local_bytes(self, device: cl.Device) -> int:
         """Local memory that the kernel of matrix products takes at most."""
         itemsize = 8 if "cl_khr_fp64" in device.extensions.split() else 4
@@ -131,13 +138,12 @@ def profile_for(device: cl.Device) -> Profile:
     if device.type & cl.device_type.CPU and device.native_vector_width_float > 1:
         # One work-item a group, long vectors: a CPU's lanes are its vector registers. Many groups a
         # core even out what other processes take.
-        return Profile(
+        profile = Profile(
             vector_bytes=cpu_vector_bytes(device), local_size=1, groups=128 * units, wide_index=True,
             cores=units, fold_columns=128, held_launches=16, matmul_group=matmul_group,
             streamed_bytes=max(16 << 20, device.global_mem_cache_size // 2), **_matmul_on_cpu(device),
         )  # fmt: skip
+        return profile.fitting(device)
     # A GPU, or a CPU whose driver makes its vectors of neighbouring work-items (Mesa's llvmpipe).
     profile = Profile(vector_bytes=4, local_size=local, groups=32 * units, wide_index=False, matmul_group=matmul_group)
-    while profile.matmul_group > 1 and profile._matmul_local_bytes(device) > device.local_mem_size:
-        profile = replace(profile, matmul_group=profile.matmul_group // 2)
-    return profile
+    return profile.fitting(device)
