@@ -28,7 +28,6 @@
 // A literal of scalar type T in every lane; REAL keeps the precision that T has.
 #define LIT(T, value) ((VEC(T))((T)(value)))
 #define REAL(T, value) ((VEC(T))(REAL_##T(value)))
-#define REAL_half(value) ((half)value##f)
 #define REAL_float(value) value##f
 #define REAL_double(value) value
 

@@ -4,7 +4,6 @@
 #include "common.h"
 
 #define ERF(T, x) CAT(erf_, T)(x)
-#define erf_half(x) erf(x)
 #define erf_double(x) erf(x)
 
 // The error function as x P(x^2) / Q(x^2), both of degree 5, fitted to the least largest relative error on
@@ -30,7 +29,6 @@ static inline VEC(float) erf_float(VEC(float) x) {
 }
 
 #define FMOD(T, x, y) CAT(fmod_, T)(x, y)
-#define fmod_half(x, y) fmod(x, y)
 #define fmod_float(x, y) fmod(x, y)
 
 // The remainder of |x| / |y| with the sign of x, exactly: long division of the significands, 11 bits at a time, which
@@ -63,7 +61,6 @@ DEFINE_BY_LANE(pow_double, pow)  // in PoCL 3.1's own, lanes of NaN, infinity or
 #endif
 
 #define POW(T, x, y) CAT(pow_, T)(x, y)
-#define pow_half(x, y) pow(x, y)
 #define pow_float(x, y) pow(x, y)
 
 #endif

@@ -127,7 +127,7 @@ class Program:
         return [*self.inputs, *self.scalars, *(node.dtype for node in self.nodes)]
 
     def evaluate(self, arrays: list[np.ndarray], scalars: list[Scalar]) -> list[np.ndarray]:
-        """Run the program with NumPy, node by node, by the records' references."""
+        """Run the program with NumPy, node by node, by the records' references. Halves are floats meanwhile."""
         values: list[Any] = list(arrays)
         with np.errstate(all="ignore"):
             values += [np.asarray(s).astype(d)[()] for s, d in zip(scalars, self.scalars, strict=True)]
@@ -136,6 +136,11 @@ class Program:
                 if node.record.typing == "cast":
                     values.append(np.asarray(operands[0]).astype(node.dtype))
                 else:
-                    result = node.record.reference(*operands)
+                    result = node.record.reference(*map(_widened, operands))
                     values.append(np.asarray(result).astype(node.dtype, copy=False))
         return [np.asarray(values[i]) for i in self.outputs]
+
+
+def _widened(value: Any) -> Any:
+    """Halves as floats, so that an operation of several steps is rounded to half once, at its end."""
+    return value.astype(np.float32) if value.dtype == np.float16 else value

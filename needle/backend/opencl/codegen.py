@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from needle.backend.opencl.types import cl_type
+from needle.backend.opencl.types import arithmetic_type, cl_type
 from needle.backend.records import Node, Program
 from needle.dtypes import DType, is_float, is_integer
 
@@ -26,7 +26,7 @@ def type_definitions(dtypes: Sequence[DType]) -> str:
         if is_integer(dtype):
             lines.append(f"DEFINE_INTEGER({name})")
         elif is_float(dtype):
-            lines.append(f"DEFINE_FLOAT({name})")
+            lines.append(f"DEFINE_FLOAT({arithmetic_type(dtype)})")
     return " ".join(dict.fromkeys(lines))
 
 
@@ -149,10 +149,15 @@ def _expression(node: Node, operand_dtypes: Sequence[DType]) -> str:
             return f"BOOL({value} != LIT({cl_type(source)}, 0))"
         return f"CAST({cl_type(node.dtype)}, {value})"
     dtype = node.dtype if record.typing == "select" else source
-    names = {"T": cl_type(dtype), **dict(zip("xyz", (f"v{i}" for i in node.operands), strict=False))}
+    name = cl_type(dtype) if record.typing == "select" else arithmetic_type(dtype)
+    widened = name != cl_type(dtype)
+    values = (f"CAST({name}, v{i})" if widened else f"v{i}" for i in node.operands)
+    names = {"T": name, **dict(zip("xyz", values, strict=False))}
     text = record.cl if isinstance(record.cl, str) else _for_kind(record.cl, dtype.kind)
     value = _NAMES.sub(lambda m: names[m[0]], text)
-    return f"BOOL({value})" if record.typing in ("compare", "logical") else value
+    if record.typing in ("compare", "logical"):
+        return f"BOOL({value})"
+    return f"CAST({cl_type(node.dtype)}, {value})" if widened else value
 
 
 def _for_kind(choices: Mapping[str, str], kind: str) -> str:

@@ -17,6 +17,14 @@ def cl_type(dtype: DType) -> str:
     return CL_TYPES[dtype.name]
 
 
+def arithmetic_type(dtype: DType) -> str:
+    """The type to compute `dtype` in. Halves are floats meanwhile and rounded once, as in NumPy and PyTorch.
+
+    In half, an operation of several steps (`gelu`) would lose digits, on hardware that has such arithmetic.
+    """
+    return "float" if dtype.name == "float16" else cl_type(dtype)
+
+
 def wrapping_type(dtype: DType) -> str:
     """The type to add and multiply `dtype` in: for signed integers the unsigned one, whose overflow is defined."""
     return f"u{cl_type(dtype)}" if dtype.kind == "i" else cl_type(dtype)
