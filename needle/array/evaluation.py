@@ -37,14 +37,22 @@ from needle.strides import broadcast_shapes, broadcast_strides, contiguous_strid
 lock = freed_in_children(threading.RLock())
 
 
+#: Numbers of less than this are in the range of every floating dtype.
+_FITS_ALL = float(np.finfo(np.float16).max)
+
+
 # -- recording --------------------------------------------------------------------------------------
 
 
 def full(shape: Shape, value: Scalar, dtype: DType, device: Device) -> NDArray:
     """A constant, which costs no memory until something needs it written out."""
     check_dtype(dtype, device)
-    with np.errstate(over="ignore"):  # a float beyond the dtype's range is infinite
-        value = dtype.type(check_scalar(value, dtype)).item()
+    value = check_scalar(value, dtype)
+    if -_FITS_ALL < value < _FITS_ALL:
+        value = dtype.type(value).item()
+    else:
+        with np.errstate(over="ignore"):  # a float beyond the dtype's range is infinite
+            value = dtype.type(value).item()
     return NDArray._make(device, dtype, shape, None, pending=Pending(FULL, (value,), 1, constant=True))
 
 

@@ -30,6 +30,7 @@ class _Known(NamedTuple):
     shape: Shape
     axes: tuple[int, ...]  # what is folded
     result: Shape
+    dtype: DType  # of the result
 
 
 class Template:
@@ -41,20 +42,20 @@ class Template:
 
     def __init__(self, function: Callable[..., Any], reduction: Reduction | None = None) -> None:
         self._function = function
+        self._name = function.__name__.strip("_")
         self._reduction = reduction
         self._recorded = lru_cache(maxsize=1024)(self._record)
 
     def __call__(self, *operands: Any, axis: int | None = None, **options: Scalar) -> Any:
-        if any(not isinstance(o, NDArray) or o.size > SMALL for o in operands):
-            result = self._function(*operands, **options)
-            return result if self._reduction is None else TABLE[self._reduction.name](result, axis, axis is not None)
+        for operand in operands:
+            if not isinstance(operand, NDArray) or operand.size > SMALL:
+                return self._fused(operands, axis, options)
         evaluation.realize(operands)
-        device = evaluation.common_device(self._function.__name__.strip("_"), operands)
+        device = evaluation.common_device(self._name, operands)
         kinds = tuple([(o.shape, o.dtype) for o in operands])
         known = self._recorded(device, kinds, axis, tuple(options.items()))
         expression = Expression(known.program, [operands[i] for i in known.reads], known.scalars)
-        dtype = known.program.dtypes[known.program.outputs[0]]
-        output = NDArray.empty(known.result, self._reduction.result(dtype) if self._reduction else dtype, device)
+        output = NDArray.empty(known.result, known.dtype, device)
         if not output.size:
             return output
         if self._reduction is None:
@@ -62,6 +63,10 @@ class Template:
         else:
             device.reduce(self._reduction, expression, known.shape, known.axes, output)
         return output
+
+    def _fused(self, operands: tuple[Any, ...], axis: int | None, options: dict[str, Scalar]) -> Any:
+        result = self._function(*operands, **options)
+        return result if self._reduction is None else TABLE[self._reduction.name](result, axis, axis is not None)
 
     def _record(
         self,
@@ -78,8 +83,9 @@ class Template:
         axes = tuple(range(len(shape))) if axis is None else (axis,)
         folded = () if axis is None else (*shape[:axis], 1, *shape[axis + 1 :])
         final = shape if self._reduction is None else folded
+        dtype = result.dtype if self._reduction is None else self._reduction.result(result.dtype)
         reads = positions(work.inputs, operands)
-        return _Known(work.expression.program, list(work.expression.scalars), reads, shape, axes, final)
+        return _Known(work.expression.program, list(work.expression.scalars), reads, shape, axes, final, dtype)
 
 
 def constant_value(array: Any) -> Scalar | None:

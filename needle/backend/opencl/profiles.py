@@ -140,7 +140,7 @@ def profile_for(device: cl.Device) -> Profile:
         # core even out what other processes take.
         profile = Profile(
             vector_bytes=cpu_vector_bytes(device), local_size=1, groups=128 * units, wide_index=True,
-            cores=units, fold_columns=128, held_launches=16, matmul_group=matmul_group,
+            cores=units, fold_columns=128, held_launches=32, matmul_group=matmul_group,
             streamed_bytes=max(16 << 20, device.global_mem_cache_size // 2), **_matmul_on_cpu(device),
         )  # fmt: skip
         return profile.fitting(device)

@@ -131,7 +131,8 @@ def _launch(problem: _Problem, dtype: DType, profile: Profile) -> _Launch:
     if _on_cpu(dtype, profile):
         kernel, local = "matvec_blocks" if is_vector else "matmul_blocks", 1
         tail = _vector_blocks(problem, profile) if is_vector else _blocks(problem, dtype, profile)
-        groups = min(problem.batches * math.prod(tail), _GROUPS_PER_CORE * profile.cores)
+        most = profile.groups if is_vector else _GROUPS_PER_CORE * profile.cores
+        groups = min(problem.batches * math.prod(tail), most)
     else:
         kernel, local = "matvec_tiles" if is_vector else "matmul_tiles", profile.matmul_group**2
         height, width = _tile(problem, profile)
@@ -184,10 +185,10 @@ def _vector_blocks(problem: _Problem, profile: Profile) -> tuple[int]:
     """How many blocks the rows of a matrix-vector product are split into: none costs less than a launch."""
     rows, cores = problem.rows, profile.cores
     if problem.a_depth == 1:
-        wanted = min(_GROUPS_PER_CORE * cores, rows // 8)
+        wanted = min(profile.groups, rows // 8)
     else:  # long stretches of contiguous rows are read fastest
         wanted = min(max(cores, rows // 1024), rows // 64)
-    wanted = min(wanted, _ceil(_GROUPS_PER_CORE * cores, problem.batches))
+    wanted = min(wanted, _ceil(profile.groups, problem.batches))
     return (max(1, min(wanted, rows * problem.depth // 16384)),)
 
 
