@@ -24,7 +24,7 @@
 #define TILE_COLUMNS (2 * WIDTH)
 // Rows of A that are packed at once: a multiple of TILE_ROWS.
 #ifndef A_ROWS
-#define A_ROWS (4 * TILE_ROWS)
+#define A_ROWS (5 * TILE_ROWS)
 #endif
 
 // Rows of B that are packed at once, and columns of A between one that is packed and one that is fetched from memory: no

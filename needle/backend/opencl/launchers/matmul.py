@@ -156,7 +156,7 @@ def _defines(kernel: str, dtype: DType, profile: Profile, by_columns: bool) -> D
         defines |= {"TILE_ROWS": profile.matmul_rows, "BLOCK_DEPTH": profile.matmul_depth}
         defines["BLOCK_SIZE"] = profile.matmul_block_bytes // dtype.itemsize
         tiles = profile.matmul_block_bytes // 2 // profile.matmul_tile_bytes(dtype.itemsize)
-        defines["A_ROWS"] = profile.matmul_rows * max(1, min(4, tiles))
+        defines["A_ROWS"] = profile.matmul_rows * max(1, min(5, tiles))
         defines |= {"A_BY_COLUMNS": 1} if by_columns else {}
     elif kernel == "matmul_tiles":
         defines |= {"GROUP": profile.matmul_group, "MICRO": profile.matmul_micro}
