@@ -3,9 +3,9 @@
     python tools/check_cl.py [FILE ...]
 
 The compiler is the clang inside the `clang-tidy` wheel of PyPI, so nothing need be installed on the system;
-the environment variable NEEDLE_CLANG names a clang to use in its place. Each file is compiled twice: as it
-stands, and with vectors of sixteen lanes. Functions must be `static inline`, or neither if they get pointers to local
-memory (see cl/common.h).
+the environment variable NEEDLE_CLANG names a clang to use in its place. Each file is compiled as it stands, with
+vectors of sixteen lanes, and so with the kernels for CPUs, for either layout of a product's A. Functions must be
+`static inline`, or neither if they get pointers to local memory (see cl/common.h).
 """
 
 from __future__ import annotations

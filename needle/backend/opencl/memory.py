@@ -137,9 +137,8 @@ class Memory:
         bound = f"the device has {self._queue.device.global_mem_size} bytes and gives at most {self.largest} at once"
         if info.limit is not None and nbytes <= self.largest:
             bound = f"the limit is {info.limit} bytes (set by {ENVIRONMENT_VARIABLE} or limit_memory)"
+        doubt = "; or the kernel needs more registers or local memory than the device has" if doubtful else ""
         return OutOfMemoryError(
             f"{self._device_name} cannot provide {what}: {info.in_use} bytes are in use, "
-            f"{info.held - info.in_use} bytes more are held by the pool, and {bound}"
-            + "; or the kernel needs more registers or local memory than the device has"
-            * doubtful
+            f"{info.held - info.in_use} bytes more are held by the pool, and {bound}{doubt}"
         )
