@@ -33,8 +33,8 @@ class Elementwise:
 
     `cl` is an OpenCL C expression over the operands x, y, z, valid for scalars and for vectors alike, or
     one for each group of dtype kinds ("b" bool, "i" signed, "u" unsigned, "f" float) that needs its own;
-    in it `T` names the operands' scalar type (for "select" the result's). `kinds` are the dtype kinds that
-    the operation accepts after promotion.
+    in it `T` names the operands' scalar type (for "select" the result's); halves are computed as floats, and `T` is
+    then `float`. `kinds` are the dtype kinds that the operation accepts after promotion.
     """
 
     name: str
