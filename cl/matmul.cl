@@ -11,6 +11,9 @@
 #define MIDDLE_ROWS (TILE_ROWS > 8 ? 8 : 4)
 #define SMALL_ROWS (TILE_ROWS > 8 ? 4 : 2)
 
+// How often each work-group takes units, at least if there are so many: that costs as much as a tile of a few rows.
+#define TAKES 64
+
 // Writes, or joins, the sums of a tile to C[rows, columns].
 void store_tile(const vector_t *sums, __global T *c, const long c_row, const long rows, const long columns,
                 const int join)
@@ -90,31 +93,45 @@ void multiply_panel(__local const T *a, __local const T *panel, const long depth
         small_tile(a, panel, depth, c + i * c_row, c_row, rows - i, columns, join);
 }
 
-// Work-group g computes an equal share of the units. A unit is one of row_blocks x column_blocks blocks of a C
-// in the batch; rows go fastest, then columns.
+// Where a block starts if `count` are cut as evenly as can be; the first blocks are the longer ones.
+static inline long start_of(const long block, const long blocks, const long count)
+{
+    return (count * block + blocks - 1) / blocks;
+}
+
+// Computes units: blocks of a C of the batch, which is cut into row_blocks x column_blocks; rows go fastest, then columns.
+// The depth is summed `block_depth` at a time. Work-groups take the next few units when they are done with the last, so
+// that one that starts late or is interrupted computes less. `taken` counts what was taken and the groups that are done;
+// it is zeros before and after.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void matmul_blocks(PARAMETERS, const long row_blocks, const long column_blocks)
+void matmul_blocks(PARAMETERS, const long row_blocks, const long column_blocks, const long block_depth,
+                   volatile __global int *taken)
 {
     __local T packed_b[BLOCK_SIZE] __attribute__((aligned(128)));
     __local T packed_a[A_ROWS / TILE_ROWS * A_TILE] __attribute__((aligned(128)));
     const long tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
     const long panels = (columns + TILE_COLUMNS - 1) / TILE_COLUMNS;
-    const long block_panels = (panels + column_blocks - 1) / column_blocks;
-    const long block_depth = max(1L, min((long)BLOCK_DEPTH, BLOCK_SIZE / TILE_COLUMNS / block_panels));
     const long units = batches * row_blocks * column_blocks;
-    const long first = units * get_group_id(0) / get_num_groups(0);
-    const long last = units * (get_group_id(0) + 1) / get_num_groups(0);
-    __global const T *packed = 0;  // the block of B that packed_b holds
-    long packed_width = 0, packed_length = 0;
+    const long few = 1 + units / ((long)get_num_groups(0) * TAKES);
+    long unit = 0, end = 0;
+    // What packed_a and packed_b hold.
+    __global const T *a_packed = 0, *b_packed = 0;
+    long packed_height = 0, packed_width = 0, packed_length = 0;
 
-    for (long unit = first; unit < last; unit++) {
+    while (true) {
+        if (unit == end) {
+            unit = few * atomic_inc(taken);
+            end = min(units, unit + few);
+        }
+        if (unit >= units)
+            break;
         const long row_block = unit % row_blocks;
         const long column_block = unit / row_blocks % column_blocks;
         const long batch = unit / row_blocks / column_blocks;
-        const long top = tiles * row_block / row_blocks * TILE_ROWS;
-        const long bottom = min(rows, tiles * (row_block + 1) / row_blocks * TILE_ROWS);
-        const long left = panels * column_block / column_blocks * TILE_COLUMNS;
-        const long right = min(columns, panels * (column_block + 1) / column_blocks * TILE_COLUMNS);
+        const long top = start_of(row_block, row_blocks, tiles) * TILE_ROWS;
+        const long bottom = min(rows, start_of(row_block + 1, row_blocks, tiles) * TILE_ROWS);
+        const long left = start_of(column_block, column_blocks, panels) * TILE_COLUMNS;
+        const long right = min(columns, start_of(column_block + 1, column_blocks, panels) * TILE_COLUMNS);
         const long outer = batch / batch_inner, inner = batch % batch_inner;
         __global const T *a_batch = a + a_start + outer * a_outer + inner * a_inner;
         __global const T *b_batch = b + b_start + outer * b_outer + inner * b_inner;
@@ -122,21 +139,32 @@ void matmul_blocks(PARAMETERS, const long row_blocks, const long column_blocks)
         long k = 0;
         do {  // once even if there is no depth: the product is zeros then
             const long length = min(block_depth, depth - k);
+            const bool other_length = length != packed_length;
             __global const T *b_block = b_batch + left * b_column + k * b_depth;
-            if (b_block != packed || right - left != packed_width || length != packed_length)
+            if (b_block != b_packed || right - left != packed_width || other_length)
                 pack_b(packed_b, b_block, right - left, length, b_depth, b_column);
-            packed = b_block;
-            packed_width = right - left;
-            packed_length = length;
             for (long i = top; i < bottom; i += A_ROWS) {
                 const long height = min(bottom - i, (long)A_ROWS);
-                pack_a(packed_a, a_batch + i * a_row + k * a_depth, height, rows - i, length, a_row, a_depth);
+                __global const T *a_block = a_batch + i * a_row + k * a_depth;
+                if (a_block != a_packed || height != packed_height || other_length)
+                    pack_a(packed_a, a_block, height, rows - i, length, a_row, a_depth);
+                a_packed = a_block;
+                packed_height = height;
                 for (long j = left; j < right; j += TILE_COLUMNS)
                     multiply_panel(packed_a, packed_b + (j - left) * length, length,
                                    c_batch + i * columns + j, columns, height, right - j, k > 0);
             }
+            b_packed = b_block;
+            packed_width = right - left;
+            packed_length = length;
             k += length;
         } while (k < depth);
+        unit++;
+    }
+    mem_fence(CLK_GLOBAL_MEM_FENCE);
+    if (atomic_inc(taken + 1) == (int)get_num_groups(0) - 1) {
+        atomic_xchg(taken, 0);
+        atomic_xchg(taken + 1, 0);
     }
 }
 

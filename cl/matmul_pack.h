@@ -22,7 +22,7 @@
 #endif
 
 #define TILE_COLUMNS (2 * WIDTH)
-// Rows of A that are packed at once: a multiple of TILE_ROWS.
+// Rows of A that are packed at once, a strip: a multiple of TILE_ROWS.
 #ifndef A_ROWS
 #define A_ROWS (5 * TILE_ROWS)
 #endif

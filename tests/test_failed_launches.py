@@ -274,12 +274,13 @@ def test_what_kernels_write_is_what_the_compiler_says(opencl: ndl.Device) -> Non
 
 
 def writable(kernel: Any) -> Iterator[int]:
-    """The parameters of a kernel that the driver knows as pointers to what may be written."""
+    """The parameters of a kernel that the driver knows as pointers to what may be written, for others to read."""
     info, pointer = cl.kernel_arg_info, cl.kernel_arg_address_qualifier.GLOBAL
+    not_results = cl.kernel_arg_type_qualifier.CONST | cl.kernel_arg_type_qualifier.VOLATILE
     for k in range(kernel.num_args):
         try:
-            constant = kernel.get_arg_info(k, info.TYPE_QUALIFIER) & cl.kernel_arg_type_qualifier.CONST
+            excluded = kernel.get_arg_info(k, info.TYPE_QUALIFIER) & not_results
         except cl.RuntimeError:
             pytest.skip("the driver does not tell")
-        if kernel.get_arg_info(k, info.ADDRESS_QUALIFIER) == pointer and not constant:
+        if kernel.get_arg_info(k, info.ADDRESS_QUALIFIER) == pointer and not excluded:
             yield k

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import needle as ndl
 
@@ -15,6 +17,8 @@ cl = pytest.importorskip("pyopencl")
 
 from needle.backend.opencl.device import OpenCLDevice  # noqa: E402
 from needle.backend.opencl.launchers.matmul import matmul  # noqa: E402
+from needle.backend.opencl.launchers.matmul_split import split  # noqa: E402
+from needle.backend.opencl.profiles import Profile  # noqa: E402
 from needle.backend.protocol import DeviceInfo  # noqa: E402
 
 SIZES = (1, 2, 13, 14, 15, 16, 17, 31, 32, 33, 100, 257)
@@ -209,6 +213,58 @@ def test_dtypes(opened: OpenCLDevice, dtype: str) -> None:
                 check(opened, a[:1], b)
     finally:
         opened.profile = original
+
+
+def test_work_is_shared_out_anew_by_each_launch(target: OpenCLDevice) -> None:
+    """The counter that work-groups take blocks from is zero again, however many they are and however many blocks."""
+    original = target.profile
+    try:
+        for cores in (1, 2, 5, 64):
+            target.profile = replace(original, cores=cores)
+            for a, b in (
+                (random(3, 4), random(4, 5)),
+                (random(300, 40), random(40, 200)),
+                (random(999, 2, 3), random(3, 2)),
+            ):
+                for _ in range(3):
+                    check(target, a, b)
+                counts = np.empty(2, np.int32)
+                cl.enqueue_copy(target.queue, counts, target.counter)
+                assert counts.tolist() == [0, 0]
+    finally:
+        target.profile = original
+
+
+@given(
+    rows=st.integers(1, 5000),
+    depth=st.integers(0, 5000),
+    columns=st.integers(2, 5000),
+    batches=st.integers(1, 3000),
+    itemsize=st.sampled_from((1, 2, 4, 8)),
+    shape=st.fixed_dictionaries(
+        {
+            "vector_bytes": st.sampled_from((4, 16, 32, 64)),
+            "cores": st.integers(1, 100),
+            "matmul_rows": st.integers(4, 14),
+            "matmul_depth": st.integers(1, 1024),
+            "matmul_block_bytes": st.sampled_from((4096, 1 << 14, 1 << 18, 1 << 20)),
+        }
+    ),
+)
+def test_the_blocks_of_a_split_fit_and_are_not_empty(
+    rows: int, depth: int, columns: int, batches: int, itemsize: int, shape: dict[str, int]
+) -> None:
+    profile = Profile(local_size=1, groups=1, wide_index=True, **shape)
+    found = split(rows, depth, columns, batches, itemsize, profile)
+    width = 2 * profile.width(itemsize)
+    panels, tiles = -(-columns // width), -(-rows // profile.matmul_rows)
+    assert 1 <= found.row_blocks <= tiles and 1 <= found.column_blocks <= panels
+    assert 1 <= found.depth <= profile.matmul_deepest(itemsize)
+    widest = -(-panels // found.column_blocks) * width
+    assert widest * found.depth * itemsize <= profile.matmul_block_bytes
+    assert profile.matmul_strip(itemsize) * profile.matmul_tile_bytes(itemsize) <= max(
+        profile.matmul_block_bytes // 2, profile.matmul_tile_bytes(itemsize)
+    )
 
 
 def test_offsets_beyond_32_bits(target: OpenCLDevice) -> None:

@@ -41,6 +41,8 @@ class OpenCLDevice(Device):
         self._memory = Memory(info.name, self._plain_queue, self._drain, limit_from_environment(info.memory))
         self.lock = freed_in_children(threading.RLock())  # setting a kernel's arguments and launching it is one act
         self._submission = Submission()
+        #: Two zeros, with which the work-groups of a launch may share out work if they leave them as they were.
+        self.counter = _zeros(self.context, 2)
         self._host_memory = transfer.HostMemory() if transfer.shares_host_memory(cl_device) else None
         self._kernels: dict[object, cl.Kernel] = {}
         self._expression_kernels: dict[object, cl.Kernel] = {}
@@ -292,6 +294,11 @@ def _enqueue_copy(
     """The driver's own copy between host and device, which waits."""
     options = {"src_offset": offset} if isinstance(target, np.ndarray) else {}
     return cl.enqueue_copy(queue, target, source, is_blocking=True, **options)
+
+
+def _zeros(context: cl.Context, count: int) -> cl.Buffer:
+    flags = cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR
+    return cl.Buffer(context, flags, hostbuf=np.zeros(count, np.int32))
 
 
 def _kernel_of(program: cl.Program, name: str, arguments: Sequence[Any]) -> cl.Kernel:

@@ -13,8 +13,10 @@ from dataclasses import dataclass, fields, replace
 import pyopencl as cl
 
 #: To be raised when kernels change so much that saved profiles no longer serve.
-VERSION = 3
+VERSION = 4
 
+#: Tiles of A that are packed at once, at most: a batch of 64 is one block then.
+_STRIP = 5
 
 _MAY_BE_0 = ("streamed_bytes", "held_launches", "matmul_rows")
 
@@ -33,7 +35,7 @@ class Profile:
     fold_columns: int = 1  # vectors that a work-item folds side by side when it reduces across rows
     fold_unroll: int = 4  # vectors, or rows, that a work-item folds at once if their expression is short
     matmul_rows: int = 0  # rows of matmul's register tile in vectors (CPUs); 0: tiles in local memory (GPUs)
-    matmul_depth: int = 256  # most of the summed dimension that a CPU packs at once
+    matmul_depth: int = 256  # of the summed dimension, what a CPU packs at once where it does not pack all of it
     matmul_block_bytes: int = 1 << 18  # local memory for the block of B that a CPU packs; A gets half as much
     matmul_group: int = 16  # work-items along each side of a local-memory tile
     matmul_micro: int = 4  # results along each side of one work-item's share of such a tile
@@ -70,11 +72,20 @@ class Profile:
         expected = f"smaller: products would take {needed} bytes of local memory, of which the device has {there}"
         _expect(needed <= there, name, getattr(self, name), expected)
 
+    def matmul_deepest(self, itemsize: int) -> int:
+        """The longest summed dimension that a CPU packs whole: a strip of A is a quarter as large as the block of B."""
+        strip = self.matmul_block_bytes // 4 // max(1, _STRIP * self.matmul_rows * itemsize)
+        return max(self.matmul_depth, strip // 16 * 16)
+
+    def matmul_strip(self, itemsize: int) -> int:
+        """How many tiles of A a CPU packs at once."""
+        return max(1, min(_STRIP, self.matmul_block_bytes // 2 // self.matmul_tile_bytes(itemsize)))
+
     def matmul_tile_bytes(self, itemsize: int) -> int:
         """Local memory that a tile of A takes when a CPU packs it, by rows or by columns (`cl/matmul_pack.h`)."""
-        lanes = self.width(itemsize)
+        lanes, depth = self.width(itemsize), self.matmul_deepest(itemsize)
         column = -(-self.matmul_rows // lanes) * lanes
-        return max(self.matmul_rows * (self.matmul_depth + 16), column * self.matmul_depth + 16) * itemsize
+        return max(self.matmul_rows * (depth + 16), column * depth + 16) * itemsize
 
     def fitting(self, device: cl.Device) -> Profile:
         """This profile, with products in tiles that are small enough for the local memory of `device`."""
@@ -85,10 +96,10 @@ class Profile:
 
     def _matmul_local_bytes(self, device: cl.Device) -> int:
         """Local memory that the kernel of matrix products takes at most."""
-        itemsize = 8 if "cl_khr_fp64" in device.extensions.split() else 4
         if self.matmul_rows:
-            tile = self.matmul_tile_bytes(itemsize)
+            tile = max(self.matmul_tile_bytes(itemsize) for itemsize in (1, 2, 4, 8))
             return self.matmul_block_bytes + max(self.matmul_block_bytes // 2, tile)
+        itemsize = 8 if "cl_khr_fp64" in device.extensions.split() else 4
         return 2 * 16 * (self.matmul_group * self.matmul_micro + 1) * itemsize
 
 

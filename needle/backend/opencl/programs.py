@@ -77,13 +77,17 @@ def build(context: cl.Context, file: str, defines: Defines) -> cl.Program:
 
 
 def written(file: str, name: str, defines: Defines) -> tuple[int, ...]:
-    """The parameters of kernel `name` through which it may write: pointers to global memory that are not const."""
+    """The parameters of kernel `name` through which it may write results: pointers to global memory that are not const.
+
+    Those that are volatile are what its work-groups talk through, and hold nothing when it is done.
+    """
     source = assemble(file, defines).replace("\\\n", "")
     macros = dict(reversed(_MACRO.findall(source)))  # the first of a name counts
     signature = re.search(rf"^void {name}\((.*?)\)", source, re.MULTILINE | re.DOTALL)
     assert signature is not None
     parameters = re.sub(r"\w+", lambda word: macros.get(word[0], word[0]), signature[1]).split(",")
-    return tuple(k for k, parameter in enumerate(parameters) if "__global" in parameter and "const" not in parameter)
+    kept = re.compile(r"\b(const|volatile)\b")
+    return tuple(k for k, text in enumerate(parameters) if "__global" in text and not kept.search(text))
 
 
 def _explain(file: str, defines: Defines, log: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from needle.backend.opencl.launchers.matmul_split import split
 from needle.backend.opencl.profiles import Profile
 from needle.backend.opencl.programs import Defines
 from needle.backend.opencl.types import wrapping_type
@@ -20,16 +20,14 @@ from needle.dtypes import DType, Shape
 if TYPE_CHECKING:
     from needle.backend.opencl.device import OpenCLDevice
 
-#: The kernels: their file, and the dtypes of their parameters: three pointers, then longs.
+#: The kernels: their file, and the dtypes of their parameters: three pointers, then longs, then perhaps a counter.
 _KERNELS = {
-    name: (file, (None,) * 3 + (np.dtype(np.int64),) * longs)
-    for name, file, longs in (
-        ("matmul_blocks", "matmul.cl", 18), ("matmul_tiles", "matmul.cl", 16),
-        ("matvec_blocks", "matvec.cl", 17), ("matvec_tiles", "matvec.cl", 16),
+    name: (file, (None,) * 3 + (np.dtype(np.int64),) * longs + (None,) * counters)
+    for name, file, longs, counters in (
+        ("matmul_blocks", "matmul.cl", 19, 1), ("matmul_tiles", "matmul.cl", 16, 0),
+        ("matvec_blocks", "matvec.cl", 17, 0), ("matvec_tiles", "matvec.cl", 16, 0),
     )
 }  # fmt: skip
-_COUNTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # of blocks that rows or columns may be split into
-_GROUPS_PER_CORE = 16  # work-groups that a CPU's core gets at most: they even out what other processes take
 
 Strides = tuple[int, ...]
 
@@ -90,6 +88,7 @@ class _Launch:
     swapped: bool
     offsets: tuple[int, int, int]
     arguments: tuple[int, ...]
+    counts: bool
     groups: tuple[int]
     local: tuple[int]
 
@@ -111,6 +110,7 @@ def matmul(device: OpenCLDevice, inputs: Sequence[ArrayView], outputs: Sequence[
         device.launch(
             kernel, launch.groups, launch.local, x.buffer, y.buffer, c.buffer,
             x.offset + x_offset, y.offset + y_offset, c.offset + c_offset, *launch.arguments,
+            *((device.counter,) if launch.counts else ()),
         )  # fmt: skip
 
 
@@ -128,19 +128,25 @@ def _launch(problem: _Problem, dtype: DType, profile: Profile) -> _Launch:
         problem = problem.swapped()
     is_vector = problem.columns == 1
     tail: tuple[int, ...] = ()
-    if _on_cpu(dtype, profile):
-        kernel, local = "matvec_blocks" if is_vector else "matmul_blocks", 1
-        tail = _vector_blocks(problem, profile) if is_vector else _blocks(problem, dtype, profile)
-        most = profile.groups if is_vector else _GROUPS_PER_CORE * profile.cores
-        groups = min(problem.batches * math.prod(tail), most)
-    else:
+    counts = False
+    if not _on_cpu(dtype, profile):
         kernel, local = "matvec_tiles" if is_vector else "matmul_tiles", profile.matmul_group**2
         height, width = _tile(problem, profile)
         groups = problem.batches * _ceil(problem.rows, height) * _ceil(problem.columns, width)
+    elif is_vector:
+        kernel, local = "matvec_blocks", 1
+        tail = (_vector_blocks(problem, profile),)
+        groups = min(problem.batches * tail[0], profile.groups)
+    else:
+        kernel, local, counts = "matmul_blocks", 1, True
+        cut = split(problem.rows, problem.depth, problem.columns, problem.batches, dtype.itemsize, profile)
+        tail = (cut.row_blocks, cut.column_blocks, cut.depth)
+        most = max(2, profile.cores)  # on a single core too: a launch of one group is taken for a short one
+        groups = min(problem.batches * cut.row_blocks * cut.column_blocks, most)
     offsets = (problem.a_offset, problem.b_offset, problem.c_offset)
     by_columns = problem.a_row == 1 != problem.a_depth
     defines = _defines(kernel, dtype, profile, by_columns)
-    return _Launch(kernel, defines, swapped, offsets, (*problem.extents, *tail), (groups,), (local,))
+    return _Launch(kernel, defines, swapped, offsets, (*problem.extents, *tail), counts, (groups,), (local,))
 
 
 def _defines(kernel: str, dtype: DType, profile: Profile, by_columns: bool) -> Defines:
@@ -153,10 +159,9 @@ def _defines(kernel: str, dtype: DType, profile: Profile, by_columns: bool) -> D
     if kernel.endswith("_blocks"):
         defines |= {"ON_CPU": 1, "WIDTH": profile.width(dtype.itemsize)}
     if kernel == "matmul_blocks":
-        defines |= {"TILE_ROWS": profile.matmul_rows, "BLOCK_DEPTH": profile.matmul_depth}
+        defines |= {"TILE_ROWS": profile.matmul_rows, "BLOCK_DEPTH": profile.matmul_deepest(dtype.itemsize)}
         defines["BLOCK_SIZE"] = profile.matmul_block_bytes // dtype.itemsize
-        tiles = profile.matmul_block_bytes // 2 // profile.matmul_tile_bytes(dtype.itemsize)
-        defines["A_ROWS"] = profile.matmul_rows * max(1, min(5, tiles))
+        defines["A_ROWS"] = profile.matmul_rows * profile.matmul_strip(dtype.itemsize)
         defines |= {"A_BY_COLUMNS": 1} if by_columns else {}
     elif kernel == "matmul_tiles":
         defines |= {"GROUP": profile.matmul_group, "MICRO": profile.matmul_micro}
@@ -181,7 +186,7 @@ def _tile(problem: _Problem, profile: Profile) -> tuple[int, int]:
     return (items // near if problem.a_depth == 1 else near), 1
 
 
-def _vector_blocks(problem: _Problem, profile: Profile) -> tuple[int]:
+def _vector_blocks(problem: _Problem, profile: Profile) -> int:
     """How many blocks the rows of a matrix-vector product are split into: none costs less than a launch."""
     rows, cores = problem.rows, profile.cores
     if problem.a_depth == 1:
@@ -189,30 +194,7 @@ def _vector_blocks(problem: _Problem, profile: Profile) -> tuple[int]:
     else:  # long stretches of contiguous rows are read fastest
         wanted = min(max(cores, rows // 1024), rows // 64)
     wanted = min(wanted, _ceil(profile.groups, problem.batches))
-    return (max(1, min(wanted, rows * problem.depth // 16384)),)
-
-
-def _blocks(problem: _Problem, dtype: DType, profile: Profile) -> tuple[int, int]:
-    """How many blocks of rows and of columns C is split into: the split with the least estimated time.
-
-    Every block of rows packs all its columns' part of B anew, every block of columns A; too few blocks leave
-    cores idle at the end.
-    """
-    cores, block_size = profile.cores, profile.matmul_block_bytes // dtype.itemsize
-    columns_in_cache = max(32, block_size // max(1, min(profile.matmul_depth, problem.depth)))
-    fewest = _ceil(problem.columns, columns_in_cache)
-    product = problem.rows * problem.columns / (2 * profile.width(dtype.itemsize))  # cycles for a unit of depth
-
-    def cycles(split: tuple[int, int]) -> float:
-        rows, columns = split
-        units = problem.batches * rows * columns
-        packing = problem.rows * columns + problem.columns * rows
-        work = problem.batches * (product + packing) * problem.depth + 2000 * units
-        return work * _ceil(units, cores) / units * (1 + cores / units / 4)
-
-    row_splits = [n for n in _COUNTS if n <= _ceil(problem.rows, 6)]
-    column_splits = [fewest * n for n in _COUNTS if n == 1 or fewest * n <= _ceil(problem.columns, 16)]
-    return min(itertools.product(row_splits, column_splits), key=cycles)
+    return max(1, min(wanted, rows * problem.depth // 16384))
 
 
 def _problems(a_shape: Shape, a_strides: Strides, b_shape: Shape, b_strides: Strides) -> Iterator[_Problem]:
