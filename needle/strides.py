@@ -56,6 +56,7 @@ def broadcast_strides(shape: Shape, strides: Strides, target: Shape) -> Strides:
     return (0,) * extra + tuple(kept)
 
 
+@lru_cache(maxsize=4096)
 def reshape_strides(shape: Shape, strides: Strides, target: Shape) -> Strides | None:
     """The strides under which the same memory reads as `target`, or None where only a copy will do."""
     if is_contiguous(shape, strides):

@@ -286,11 +286,9 @@ class NDArray(Operators):
 
     def permute(self, axes: Sequence[int]) -> NDArray:
         """A view with the axes in the order given. Raises ValueError unless `axes` is a permutation."""
-        order = tuple(views.normalize_axis(a, self.ndim) for a in axes)
-        if sorted(order) != list(range(self.ndim)):
-            raise ValueError(f"axes={tuple(axes)} is not a permutation of the {self.ndim} axes")
-        shape = tuple(self.shape[a] for a in order)
-        return self._view(shape, tuple(self.strides[a] for a in order), self._offset)
+        shape, strides = self.shape, self.strides
+        order = views.permutation(axes, len(shape))
+        return self._view(tuple([shape[a] for a in order]), tuple([strides[a] for a in order]), self._offset)
 
     def broadcast_to(self, shape: Shape) -> NDArray:
         """A view in which size-1 and missing axes repeat. Raises ValueError where shapes do not fit."""

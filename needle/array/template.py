@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from math import prod
 from typing import Any, NamedTuple
 
 from needle.array import evaluation
@@ -47,10 +48,13 @@ class Template:
         self._recorded = lru_cache(maxsize=1024)(self._record)
 
     def __call__(self, *operands: Any, axis: int | None = None, **options: Scalar) -> Any:
+        pending = False
         for operand in operands:
-            if not isinstance(operand, NDArray) or operand.size > SMALL:
+            if operand.__class__ is not NDArray or prod(operand.shape) > SMALL:
                 return self._fused(operands, axis, options)
-        evaluation.realize(operands)
+            pending = pending or operand._pending is not None
+        if pending:
+            evaluation.realize(operands)
         device = evaluation.common_device(self._name, operands)
         kinds = tuple([(o.shape, o.dtype) for o in operands])
         known = self._recorded(device, kinds, axis, tuple(options.items()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
 
@@ -52,9 +53,29 @@ def normalize_axes(axes: int | Sequence[int] | None, ndim: int) -> tuple[int, ..
     return tuple(found)
 
 
+def permutation(axes: Sequence[int], ndim: int) -> tuple[int, ...]:
+    """`axes` counted from the front. Raises ValueError unless they are all the axes of an array, each once."""
+    try:
+        return _permutation(tuple(map(operator.index, axes)), ndim)
+    except TypeError:
+        raise TypeError(f"axes={axes!r} must be a sequence of ints") from None
+
+
+@lru_cache(maxsize=4096)
+def _permutation(axes: tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    order = tuple([normalize_axis(a, ndim) for a in axes])
+    if sorted(order) != list(range(ndim)):
+        raise ValueError(f"axes={axes} is not a permutation of the {ndim} axes")
+    return order
+
+
 def infer_shape(shape: Sequence[int], size: int) -> Shape:
     """`shape` with a single -1 replaced so that it holds `size` elements. Raises ValueError if it cannot."""
-    sizes = tuple(map(operator.index, shape))
+    return _inferred(tuple(map(operator.index, shape)), size)
+
+
+@lru_cache(maxsize=4096)
+def _inferred(sizes: Shape, size: int) -> Shape:
     known = prod(n for n in sizes if n != -1)
     holes = sizes.count(-1)
     sensible = min(sizes, default=0) >= -1

@@ -56,17 +56,19 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     do not fit.
     """
     a, b = as_operands("matmul", (a, b))
-    if isinstance(a, (bool, int, float)) or isinstance(b, (bool, int, float)) or not a.ndim or not b.ndim:
+    a_ndim, b_ndim = (0 if isinstance(x, (bool, int, float)) else len(x.shape) for x in (a, b))
+    if not a_ndim or not b_ndim:
         raise ValueError("matmul needs operands of at least one dimension; use * to scale")
-    if a.shape[-1] != b.shape[max(b.ndim - 2, 0)]:
+    if a.shape[-1] != b.shape[max(b_ndim - 2, 0)]:
         raise ValueError(f"matmul: shapes {a.shape} and {b.shape} do not fit: {a.shape[-1]} columns against "
-                         f"{b.shape[max(b.ndim - 2, 0)]} rows")  # fmt: skip
-    dtype = promote(a.dtype, b.dtype)
-    a, b = astype(a, dtype), astype(b, dtype)
-    if b.ndim == 1:
+                         f"{b.shape[max(b_ndim - 2, 0)]} rows")  # fmt: skip
+    if a.dtype != b.dtype:
+        dtype = promote(a.dtype, b.dtype)
+        a, b = astype(a, dtype), astype(b, dtype)
+    if b_ndim == 1:
         return reshape(matmul(a, reshape(b, (-1, 1))), a.shape[:-1])
-    if a.ndim == 1:
+    if a_ndim == 1:
         return reshape(matmul(reshape(a, (1, -1)), b), (*b.shape[:-2], b.shape[-1]))
-    if a.ndim > 2 and b.ndim == 2:  # one tall product: its gradients need no sum over the stack
+    if a_ndim > 2 and b_ndim == 2:  # one tall product: its gradients need no sum over the stack
         return reshape(_matmul(reshape(a, (product(a.shape[:-1]), a.shape[-1])), b), (*a.shape[:-1], b.shape[-1]))
     return _matmul(a, b)

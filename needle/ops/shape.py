@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from needle.array import NDArray, evaluation
-from needle.array.views import as_shape, infer_shape, normalize_axes, normalize_axis
+from needle.array.views import as_shape, infer_shape, normalize_axes, normalize_axis, permutation
 from needle.autograd import Op
 from needle.dtypes import DTypeLike, Shape, as_dtype, promote
 from needle.ops.base import check_tensor, data_of, takes_tensor
@@ -180,18 +180,16 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 @takes_tensor
 def permute_dims(x: Tensor, axes: Sequence[int]) -> Tensor:
     """A view of x with its axes in the order `axes`. Raises ValueError unless that is a permutation."""
-    order = tuple(normalize_axis(a, x.ndim) for a in axes)
-    if sorted(order) != list(range(x.ndim)):
-        raise ValueError(f"axes={tuple(axes)} is not a permutation of the {x.ndim} axes")
-    return Permute(order)(x)
+    return Permute(permutation(axes, x.ndim))(x)
 
 
 @takes_tensor
 def transpose(x: Tensor, axes: tuple[int, int] | None = None) -> Tensor:
     """A view of x with two axes exchanged, by default the last two (the course's `transpose`)."""
     first, second = (-2, -1) if axes is None else axes
-    order = list(range(x.ndim))
-    i, j = normalize_axis(first, x.ndim), normalize_axis(second, x.ndim)
+    ndim = x.ndim
+    order = list(range(ndim))
+    i, j = normalize_axis(first, ndim), normalize_axis(second, ndim)
     order[i], order[j] = order[j], order[i]
     return permute_dims(x, order)
 

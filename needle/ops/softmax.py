@@ -76,6 +76,7 @@ LOGSUMEXP = Primitive("logsumexp", _logsumexp_reference, _without_axis, _four_an
 
 _INNER = Template(lambda grad, output: grad * output, SUM)
 _SOFTMAX_GRADIENT = Template(lambda output, grad, inner: output * (grad - inner))
+_TOTAL = Template(lambda grad: grad, SUM)
 _LOG_SOFTMAX_GRADIENT = Template(lambda output, grad, total: grad - exp(output) * total)
 
 
@@ -110,7 +111,7 @@ class LogSoftmax(_AlongAxis):
     primitive = LOG_SOFTMAX
 
     def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
-        return _LOG_SOFTMAX_GRADIENT(output, grad, grad.sum(self.axis, True))
+        return _LOG_SOFTMAX_GRADIENT(output, grad, _TOTAL(grad, axis=self.axis))
 
 
 class LogSumExp(_AlongAxis):
