@@ -25,7 +25,16 @@ def test_caches_are_tested_in_the_environment_of_each_device_and_not_in_anothers
         found = {
             line.split("[")[1].rstrip("]") for line in said.splitlines() if "test_two_processes_start_cold" in line
         }
-        assert found == {f"{name}-short"}
+        assert found == {f"{name}-4"}
+
+
+def test_a_nightly_run_draws_other_examples_each_time() -> None:
+    """Also where the variable CI is set, from which hypothesis takes that the same are wanted."""
+    file = str(HERE / "test_fuzz.py")
+    for profile, expected in (("ci", True), ("nightly", False)):
+        said = report("--collect-only", "-v", file, NEEDLE_TEST_DEVICES="numpy", HYPOTHESIS_PROFILE=profile, CI="true")
+        assert f"hypothesis profile '{profile}'" in said
+        assert ("derandomize=True" in said) == expected
 
 
 def test_an_environment_without_its_device_is_no_failure() -> None:
