@@ -34,7 +34,9 @@ settings.register_profile(
     "default", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True, print_blob=True)
-settings.register_profile("nightly", settings.get_profile("default"), max_examples=1000, print_blob=True, derandomize=False)
+settings.register_profile(
+    "nightly", settings.get_profile("default"), max_examples=1000, print_blob=True, derandomize=False
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default"))
 
 
