@@ -11,7 +11,7 @@
 #define MIDDLE_ROWS (TILE_ROWS > 8 ? 8 : 4)
 #define SMALL_ROWS (TILE_ROWS > 8 ? 4 : 2)
 
-// How often each work-group takes units, at least if there are so many: that costs as much as a tile of a few rows.
+// How often a work-group takes units, on average, at most: of many small ones it takes several at once.
 #define TAKES 64
 
 // Writes, or joins, the sums of a tile to C[rows, columns].
@@ -161,7 +161,7 @@ void matmul_blocks(PARAMETERS, const long row_blocks, const long column_blocks, 
         } while (k < depth);
         unit++;
     }
-    mem_fence(CLK_GLOBAL_MEM_FENCE);
+    mem_fence(CLK_GLOBAL_MEM_FENCE);  // the last group to be done must see all that was taken
     if (atomic_inc(taken + 1) == (int)get_num_groups(0) - 1) {
         atomic_xchg(taken, 0);
         atomic_xchg(taken + 1, 0);

@@ -65,6 +65,8 @@ CASES: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("broadcast_to fewer axes", lambda: ndl.broadcast_to(x(), (3,)), ValueError, r"does not broadcast to shape \(3,\)"),
     ("permute", lambda: ndl.permute_dims(x(), (0, 0)), ValueError, r"axes=\(0, 0\) is not a permutation of the 2 axes"),
     ("permute too few", lambda: ndl.permute_dims(x(), (0,)), ValueError, "not a permutation"),
+    ("permute by a float", lambda: ndl.permute_dims(x(), (0, 1.0)), TypeError, r"axes=\(0, 1.0\) must be a sequence"),
+    ("permute by an int", lambda: ndl.permute_dims(x(), 1), TypeError, "axes=1 must be a sequence of ints"),
     ("transpose of a vector", lambda: ndl.ones(3).T, ValueError, "axis=-2 is out of range for an array of 1 dim"),
     ("squeeze", lambda: ndl.squeeze(x(), 0), ValueError, r"axis=0 of shape \(2, 3\) cannot be squeezed: its size is 2"),
     ("expand_dims", lambda: ndl.expand_dims(x(), 4), ValueError, "axis=4 is out of range"),

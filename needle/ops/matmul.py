@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from needle.array import NDArray
+from needle.array.expression import SCALARS
 from needle.autograd import Op
 from needle.backend.records import Primitive
 from needle.dtypes import DType, Shape, promote
@@ -56,7 +57,7 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     do not fit.
     """
     a, b = as_operands("matmul", (a, b))
-    a_ndim, b_ndim = (0 if isinstance(x, (bool, int, float)) else len(x.shape) for x in (a, b))
+    a_ndim, b_ndim = (0 if isinstance(x, SCALARS) else len(x.shape) for x in (a, b))
     if not a_ndim or not b_ndim:
         raise ValueError("matmul needs operands of at least one dimension; use * to scale")
     if a.shape[-1] != b.shape[max(b_ndim - 2, 0)]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from needle.backend.opencl.launchers.matmul_split import split
+from needle.backend.opencl.launchers.matmul_split import ceil_div, split
 from needle.backend.opencl.profiles import Profile
 from needle.backend.opencl.programs import Defines
 from needle.backend.opencl.types import wrapping_type
@@ -88,7 +88,6 @@ class _Launch:
     swapped: bool
     offsets: tuple[int, int, int]
     arguments: tuple[int, ...]
-    counts: bool
     groups: tuple[int]
     local: tuple[int]
 
@@ -110,7 +109,7 @@ def matmul(device: OpenCLDevice, inputs: Sequence[ArrayView], outputs: Sequence[
         device.launch(
             kernel, launch.groups, launch.local, x.buffer, y.buffer, c.buffer,
             x.offset + x_offset, y.offset + y_offset, c.offset + c_offset, *launch.arguments,
-            *((device.counter,) if launch.counts else ()),
+            *((device.counter,) if parameters[-1] is None else ()),
         )  # fmt: skip
 
 
@@ -128,17 +127,16 @@ def _launch(problem: _Problem, dtype: DType, profile: Profile) -> _Launch:
         problem = problem.swapped()
     is_vector = problem.columns == 1
     tail: tuple[int, ...] = ()
-    counts = False
     if not _on_cpu(dtype, profile):
         kernel, local = "matvec_tiles" if is_vector else "matmul_tiles", profile.matmul_group**2
         height, width = _tile(problem, profile)
-        groups = problem.batches * _ceil(problem.rows, height) * _ceil(problem.columns, width)
+        groups = problem.batches * ceil_div(problem.rows, height) * ceil_div(problem.columns, width)
     elif is_vector:
         kernel, local = "matvec_blocks", 1
         tail = (_vector_blocks(problem, profile),)
         groups = min(problem.batches * tail[0], profile.groups)
     else:
-        kernel, local, counts = "matmul_blocks", 1, True
+        kernel, local = "matmul_blocks", 1
         cut = split(problem.rows, problem.depth, problem.columns, problem.batches, dtype.itemsize, profile)
         tail = (cut.row_blocks, cut.column_blocks, cut.depth)
         most = max(2, profile.cores)  # on a single core too: a launch of one group is taken for a short one
@@ -146,7 +144,7 @@ def _launch(problem: _Problem, dtype: DType, profile: Profile) -> _Launch:
     offsets = (problem.a_offset, problem.b_offset, problem.c_offset)
     by_columns = problem.a_row == 1 != problem.a_depth
     defines = _defines(kernel, dtype, profile, by_columns)
-    return _Launch(kernel, defines, swapped, offsets, (*problem.extents, *tail), counts, (groups,), (local,))
+    return _Launch(kernel, defines, swapped, offsets, (*problem.extents, *tail), (groups,), (local,))
 
 
 def _defines(kernel: str, dtype: DType, profile: Profile, by_columns: bool) -> Defines:
@@ -193,7 +191,7 @@ def _vector_blocks(problem: _Problem, profile: Profile) -> int:
         wanted = min(profile.groups, rows // 8)
     else:  # long stretches of contiguous rows are read fastest
         wanted = min(max(cores, rows // 1024), rows // 64)
-    wanted = min(wanted, _ceil(profile.groups, problem.batches))
+    wanted = min(wanted, ceil_div(profile.groups, problem.batches))
     return max(1, min(wanted, rows * problem.depth // 16384))
 
 
@@ -238,7 +236,3 @@ def _collapse(axes: Iterator[_Axis]) -> list[_Axis]:
         else:
             merged.append(axis)
     return merged
-
-
-def _ceil(n: int, d: int) -> int:
-    return -(-n // d)

@@ -31,20 +31,20 @@ def split(rows: int, depth: int, columns: int, batches: int, itemsize: int, prof
     block before. Few blocks leave cores idle, at the start and at the end.
     """
     width = 2 * profile.width(itemsize)
-    tiles, panels = _ceil(rows, profile.matmul_rows), _ceil(columns, width)
+    tiles, panels = ceil_div(rows, profile.matmul_rows), ceil_div(columns, width)
     cores, strip = profile.cores, profile.matmul_strip(itemsize)
-    whole = depth <= profile.matmul_deepest(itemsize)
-    part = max(1, depth if whole else _even_part(depth, profile.matmul_depth, width))
-    part = min(part, profile.matmul_block_bytes // itemsize // width)
-    fewest = _ceil(panels, profile.matmul_block_bytes // itemsize // width // part)  # blocks of columns: they must fit
+    room = profile.matmul_block_bytes // itemsize // width  # for panels of B, each as deep as a part
+    part = depth if depth <= profile.matmul_deepest(itemsize) else _even_part(depth, profile.matmul_depth, width)
+    part = max(1, min(part, room))
+    whole = depth <= part
+    fewest = ceil_div(panels, room // part)  # blocks of columns
 
-    def cycles(split: tuple[int, int]) -> float:
-        row_blocks, column_blocks = split
+    def cycles(blocks: tuple[int, int]) -> float:
+        row_blocks, column_blocks = blocks
         units = batches * row_blocks * column_blocks
-        strips = row_blocks * _ceil(_ceil(tiles, row_blocks), strip)
-        keeps_a, keeps_b = whole and strips == 1, whole
-        packs_a = min(column_blocks, cores) if keeps_a else column_blocks
-        packs_b = min(row_blocks, cores) if keeps_b else row_blocks
+        strips = row_blocks * ceil_div(ceil_div(tiles, row_blocks), strip)
+        packs_a = min(column_blocks, cores) if whole and strips == 1 else column_blocks
+        packs_b = min(row_blocks, cores) if whole else row_blocks
         sums = rows * columns / width + strips * columns / 16  # each strip reads B from the cache
         work = batches * (sums + packs_a * rows + packs_b * columns) * depth + _UNIT * units
         return _shared_time(units, work / units, cores) * (1 + cores / units / 4)
@@ -59,16 +59,17 @@ def _shared_time(units: int, unit: float, cores: int) -> float:
     others = max(1, cores - 1)
     given = max(0.0, units - _LATE / unit) * (cores - 1) / cores  # to the others, so that all end together
     return min(
-        max((units - n) * unit, _LATE + _ceil(n, others) * unit if n else 0)
+        max((units - n) * unit, _LATE + ceil_div(n, others) * unit if n else 0)
         for n in (math.floor(given), math.ceil(given))
     )
 
 
 def _even_part(depth: int, most: int, multiple: int) -> int:
     """At most `most` of `depth`, so that all parts are about as long."""
-    even = _ceil(depth, _ceil(depth, most))
-    return min(most, _ceil(even, multiple) * multiple)
+    even = ceil_div(depth, ceil_div(depth, most))
+    return min(most, ceil_div(even, multiple) * multiple)
 
 
-def _ceil(n: int, d: int) -> int:
+def ceil_div(n: int, d: int) -> int:
+    """n / d, rounded up."""
     return -(-n // d)
