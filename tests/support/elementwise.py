@@ -85,19 +85,25 @@ class Elementwise(Base):
         value = self._wobble(a * b, dtype) if dtype.kind == "f" else a * b
         return self._node(value, dtype, [x, y], lambda: b, lambda: a)
 
+    def _signed(self, x: Array) -> Array:
+        """Float operands whose sign, or being zero, changes the result by a jump."""
+        if x.dtype.kind == "f":
+            self._decide(np.sign(x), x)
+        return x
+
     def divide(self, x: Any, y: Any) -> Value:
         (a, b), dtype = self._floats(x, y)
-        value = self._wobble(a / b, dtype, 3)
+        value = self._wobble(a / self._signed(b), dtype, 3)
         return self._node(value, dtype, [x, y], lambda: 1 / b, lambda: -value / b)
 
     def floor_divide(self, x: Any, y: Any) -> Value:
         (a, b), dtype = self._operands(x, y)
-        whole = np.floor_divide(a, b)
+        whole = np.floor_divide(a, self._signed(b))
         return Value(self, self._decide(whole, from_whole(a / b)) if dtype.kind == "f" else whole, dtype)
 
     def remainder(self, x: Any, y: Any) -> Value:
         (a, b), dtype = self._operands(x, y)
-        value = np.remainder(a, b)
+        value = np.remainder(a, self._signed(b))
         if dtype.kind == "f":
             whole = self._decide(np.floor(a / b), from_whole(a / b))
             value = self._wobble(value, dtype, 3, np.abs(a) + np.abs(b))
@@ -113,9 +119,7 @@ class Elementwise(Base):
 
     def atan2(self, x: Any, y: Any) -> Value:
         (a, b), dtype = self._floats(x, y)
-        self._decide(np.sign(a), a)
-        self._decide(np.sign(b), b)
-        value = self._wobble(np.arctan2(a, b), dtype, 8)
+        value = self._wobble(np.arctan2(self._signed(a), self._signed(b)), dtype, 8)
         return self._node(value, dtype, [x, y], lambda: b / (a * a + b * b), lambda: -a / (a * a + b * b))
 
     def maximum(self, x: Any, y: Any) -> Value:
