@@ -115,6 +115,24 @@ def test_a_divisor_that_is_zero_but_for_rounding_gives_nothing_to_compare_with(q
     assert not all(map(is_certain, zip(*(world.decisions for world in worlds), strict=True)))
 
 
+@pytest.mark.parametrize(
+    "result",
+    ["t + t", "ndl.floor_divide(t, t)", "ndl.max(ndl.stack([t, t], 0), axis=(0,))", "ndl.concat([t, t], 0)",
+     "ndl.softmax(t, axis=0)", "ndl.sum(ndl.stack([t, t], 0), axis=(0,))", "ndl.less(t, 3)",
+     "ndl.astype(t, 'int32')", "ndl.where(ndl.less(t, 3), t, 1)"],
+)  # fmt: skip
+def test_a_result_is_contiguous_so_that_reshaping_it_gives_a_view(device: ndl.Device, result: str) -> None:
+    lines = [
+        "t = ndl.permute_dims(ndl.asarray(np.arange(1, 7).reshape(2, 3), dtype='float32'), (1, 0))",
+        f"y = {result}",
+        "flat = ndl.flatten(y)",
+        "y[::2] = 0",
+    ]
+    ours, reference = run(lines, ndl), run(lines, World())
+    np.testing.assert_array_equal(ours["flat"].numpy(), ours["y"].numpy().ravel())
+    np.testing.assert_array_equal(reference["flat"].value, reference["y"].value.ravel())
+
+
 @pytest.mark.fault("random programs")
 @pytest.mark.parametrize("part", range(PARTS))
 @settings(max_examples=EXAMPLES // PARTS)

@@ -33,7 +33,8 @@ class Arranging(Base):
 
             return back
 
-        return Value(self, value, dtype, [(x, rule(k)) for k, x in enumerate(xs)])
+        view = any(np.may_share_memory(value, x.value) for x in xs)
+        return Value(self, value, dtype, [(x, rule(k)) for k, x in enumerate(xs)], view)
 
     def reshape(self, x: Value, shape: Any) -> Value:
         return self._rearrange(lambda a: a.reshape(shape), x)

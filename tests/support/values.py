@@ -16,9 +16,12 @@ class Value:
 
     __array_ufunc__ = None
 
-    def __init__(self, world: Any, value: Array, dtype: Any, parents: Sequence[tuple[Value, Any]] = ()) -> None:
+    def __init__(
+        self, world: Any, value: Array, dtype: Any, parents: Sequence[tuple[Value, Any]] = (), view: bool = False
+    ) -> None:
         self.world = world
-        self.value = np.asarray(value)
+        # What is no view is contiguous, as in needle; NumPy computes in the order of its operands' memory.
+        self.value = np.asarray(value, order=None if view else "C")
         self.dtype = np.dtype(dtype)
         self.parents = [(p, rule) for p, rule in parents if p.requires_grad] if self.dtype.kind == "f" else []
         self.requires_grad = bool(self.parents)
@@ -80,7 +83,7 @@ class Value:
         self.value[index] = given
 
     def detach(self) -> Value:
-        return Value(self.world, self.world.detached(self.value), self.dtype)
+        return Value(self.world, self.world.detached(self.value), self.dtype, view=True)
 
     def realize(self) -> Value:
         return self
