@@ -333,3 +333,21 @@ def test_summation_takes_the_keyword_of_the_course(device: ndl.Device) -> None:
     x = ndl.ones((2, 3))
     assert ndl.summation(x, axes=(0,)).tolist() == [2, 2, 2]
     assert ndl.summation(x).item() == 6
+
+
+@pytest.mark.parametrize("function", [ndl.sum, ndl.mean, ndl.softmax, ndl.logsumexp])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_long_folds_keep_their_precision_along_any_axis(
+    device: ndl.Device, function: Callable[..., ndl.Tensor], axis: int
+) -> None:
+    """Found by random programs: the NumPy backend added 4,099 rows one by one, and lost 6 bits."""
+    host = np.full((30_000, 3), 0.1, np.float32)  # alike, so that each addition is rounded to the same side
+    host[0] = 0.2
+    host = host if axis == 0 else host.T
+    exact = host.astype(np.float64)
+    powers = np.exp(exact)
+    expected = {
+        "sum": exact.sum(axis), "mean": exact.mean(axis), "softmax": powers / powers.sum(axis, keepdims=True),
+        "logsumexp": np.log(powers.sum(axis)),
+    }[function.__name__]  # fmt: skip
+    np.testing.assert_allclose(function(ndl.asarray(host), axis=axis).numpy(), expected, rtol=1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -80,3 +81,49 @@ def test_functions_of_halves_are_rounded_once(device: ndl.Device, name: str) -> 
     error = np.abs(found[fine].astype(np.float64) - exact[fine])
     assert (error <= np.spacing(np.abs(nearest[fine])).astype(np.float64)).all()
     np.testing.assert_array_equal(np.isnan(found), np.isnan(nearest))
+
+
+@pytest.mark.parametrize(("dtype", "large", "small"), [("float16", 3e4, 1e-3), ("float32", 1e30, 1e-30)])
+def test_the_gradient_of_atan2_squares_nothing(device: ndl.Device, dtype: str, large: float, small: float) -> None:
+    """Found by random programs: in float16, 300 * 300 is infinite, and the gradient was 0 or NaN."""
+    if not device.supports(np.dtype(dtype)):
+        pytest.skip(f"{device.name} has no {dtype}")
+    corners = [(large, large / 2), (large / 2, -large), (1, large), (-large, 1), (small, 2 * small)]
+    corners += [(1, np.inf), (-np.inf, 1), (0, 2), (0, -2), (2, 0), (-2 * small, small)]
+    x, y = (ndl.Tensor(np.array(values, dtype)) for values in zip(*corners, strict=True))
+    ndl.atan2(x, y).backward(ndl.full(x.shape, 4, dtype=dtype))
+    a, b = x.numpy().astype(np.float64), y.numpy().astype(np.float64)
+    a, b = (np.clip(v, -1e99, 1e99) for v in (a, b))  # in place of infinity
+    square = a * a + b * b
+    tolerance = {"rtol": 8 * np.finfo(dtype).eps, "atol": 4 * float(np.finfo(dtype).smallest_subnormal)}
+    np.testing.assert_allclose(x.grad.numpy(), 4 * b / square, **tolerance)
+    np.testing.assert_allclose(y.grad.numpy(), -4 * a / square, **tolerance)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize(
+    ("name", "slope"),
+    [("atan", lambda x: 1 / (1 + x * x)), ("asinh", lambda x: 1 / np.hypot(1, x)),
+     ("acosh", lambda x: 1 / np.sqrt((x - 1) * (x + 1)))],
+)  # fmt: skip
+def test_gradients_where_a_square_would_overflow(device: ndl.Device, name: str, slope: Callable, dtype: str) -> None:
+    if not device.supports(np.dtype(dtype)):
+        pytest.skip(f"{device.name} has no {dtype}")
+    sizes = np.array([1, 1.5, 300, 6e4, 1e4, 2] if dtype == "float16" else [1, 1.001, 1e10, 1e30, 3e38, 2], dtype)
+    host = sizes[1:] if name == "acosh" else np.concatenate([sizes, -sizes, sizes / 4, [0, -0.0]])
+    x = ndl.Tensor(host, dtype=dtype)
+    getattr(ndl, name)(x).backward(ndl.full(x.shape, 4, dtype=dtype))
+    expected = 4 * slope(x.numpy().astype(np.float64))
+    limits = np.finfo(dtype)
+    flushed = limits.smallest_subnormal if dtype == "float16" else limits.tiny
+    np.testing.assert_allclose(x.grad.numpy(), expected, rtol=8 * limits.eps, atol=8 * float(flushed))
+
+
+def test_the_second_derivatives_of_atan2(device: ndl.Device) -> None:
+    """d2/dx2 = -2xy / (x^2 + y^2)^2 and d2/dxdy = (x^2 - y^2) / (x^2 + y^2)^2, on both sides of x = y."""
+    x, y = ndl.Tensor([1.0, 2.0, -3.0, 0.5]), ndl.Tensor([2.0, 1.0, 0.5, -3.0])
+    first = ndl.autograd.gradients(ndl.atan2(x, y), [x], ndl.ones(4), create_graph=True)[0]
+    by_x, by_y = ndl.autograd.gradients(first, [x, y], ndl.ones(4))
+    a, b = x.numpy().astype(np.float64), y.numpy().astype(np.float64)
+    np.testing.assert_allclose(by_x.numpy(), -2 * a * b / (a * a + b * b) ** 2, rtol=1e-5)
+    np.testing.assert_allclose(by_y.numpy(), (a * a - b * b) / (a * a + b * b) ** 2, rtol=1e-5)

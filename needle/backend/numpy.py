@@ -53,7 +53,7 @@ class NumpyDevice(Device):
                 result = reduction.reference(values, axis=axes[0], keepdims=True)
             else:
                 result = reduction.reference(values, axis=axes, keepdims=True)
-        _array(output)[...] = result.reshape(output.shape)
+            _array(output)[...] = result.reshape(output.shape)
 
     def run(
         self,

@@ -80,8 +80,8 @@ class ElementwiseOp(Op):
 
 
 def _as_computed(arg: Any, dtype: DType) -> Any:
-    """An operand in the floating dtype of the result: a rule that squares an integer must not wrap around."""
-    return arg if isinstance(arg, SCALARS) or arg.dtype.kind == "f" else arg.astype(dtype)
+    """An operand in the dtype of the result: the square in a rule must not wrap around, or be rounded as a float32."""
+    return arg if isinstance(arg, SCALARS) or arg.dtype == dtype else arg.astype(dtype)
 
 
 def as_operands(name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:

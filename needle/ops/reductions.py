@@ -28,13 +28,17 @@ def _same(dtype: DType) -> DType:
     return dtype
 
 
+def numpy_sum(x: np.ndarray, axis: int | tuple[int, ...], keepdims: bool) -> np.ndarray:
+    """np.sum, of floats in float64: along any axis but the last it adds one by one, and its errors grow like that."""
+    return np.asarray(np.sum(x, axis=axis, keepdims=keepdims, dtype=np.float64 if x.dtype.kind == "f" else None))
+
+
 def _numpy_mean(x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> np.ndarray:
-    """np.mean, but that of no elements is NaN without a warning."""
-    total = np.sum(x, axis=axis, keepdims=keepdims, dtype=np.float32 if x.dtype == np.float16 else None)
-    return total / total.dtype.type(product(x.shape[a] for a in axis))
+    """np.mean in float64, but that of no elements is NaN without a warning."""
+    return numpy_sum(x, axis, keepdims) / np.float64(product(x.shape[a] for a in axis))
 
 
-SUM = Reduction("sum", "b + a", "0", np.sum, accumulator_for, compensated=True, wraps=True)
+SUM = Reduction("sum", "b + a", "0", numpy_sum, accumulator_for, compensated=True, wraps=True)
 PROD = Reduction("prod", "b * a", "1", np.prod, accumulator_for, wraps=True)
 MEAN = Reduction("mean", "b + a", "0", _numpy_mean, _same, "r / (T)n", compensated=True, kinds="f")
 MAX = Reduction("max", "(a != a) ? a : ((a > b) ? a : b)", "LOWEST(T)", np.max, _same, quick="(a > b) ? a : b")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from needle.ops.base import elementwise
+from needle.ops.comparison import where
 
 if TYPE_CHECKING:
     from needle.tensor import Tensor
@@ -68,9 +69,33 @@ def acos(x: Tensor) -> Tensor:
     """Inverse cosine, in [0, pi]; NaN outside [-1, 1]."""
 
 
-@elementwise(cl="atan(x)", reference=np.arctan, typing="float", gradient=lambda g, y, x: g / (1 + x * x))
+def _folded(x: Any) -> tuple[Any, Any]:
+    """Whether |x| > 1, and then 1 / x, else x: its square does not overflow, as in float16 x * x does from 256 on."""
+    large = abs(x) > 1
+    return large, where(large, 1 / where(large, x, 1), x)
+
+
+def _atan_gradient(g: Any, x: Any) -> Any:
+    large, r = _folded(x)
+    return g * where(large, r * r, 1) / (1 + r * r)
+
+
+def _asinh_gradient(g: Any, x: Any) -> Any:
+    large, r = _folded(x)
+    return g * where(large, abs(r), 1) / (1 + r * r).sqrt()
+
+
+@elementwise(cl="atan(x)", reference=np.arctan, typing="float", gradient=lambda g, y, x: _atan_gradient(g, x))
 def atan(x: Tensor) -> Tensor:
     """Inverse tangent, in [-pi/2, pi/2]."""
+
+
+def _atan2_gradient(g: Any, along: Any, other: Any) -> Any:
+    """g * other / (along^2 + other^2), without squares, which overflow in float16 from 256 on."""
+    steep = abs(along) > abs(other)
+    larger, smaller = where(steep, along, other), where(steep, other, along)
+    ratio = smaller / larger
+    return g * where(steep, ratio, 1) / (larger + smaller * ratio)
 
 
 @elementwise(
@@ -78,7 +103,7 @@ def atan(x: Tensor) -> Tensor:
     reference=np.arctan2,
     typing="float",
     sample=((0.5, 3), (0.5, 3)),
-    gradient=(lambda g, z, x, y: g * y / (x * x + y * y), lambda g, z, x, y: -g * x / (x * x + y * y)),
+    gradient=(lambda g, z, x, y: _atan2_gradient(g, x, y), lambda g, z, x, y: -_atan2_gradient(g, y, x)),
 )
 def atan2(x: Tensor, y: Tensor | float) -> Tensor:
     """The angle of the point (y, x) against the first axis, in [-pi, pi]."""
@@ -99,7 +124,7 @@ def tanh(x: Tensor) -> Tensor:
     """Hyperbolic tangent."""
 
 
-@elementwise(cl="asinh(x)", reference=np.arcsinh, typing="float", gradient=lambda g, y, x: g / (x * x + 1).sqrt())
+@elementwise(cl="asinh(x)", reference=np.arcsinh, typing="float", gradient=lambda g, y, x: _asinh_gradient(g, x))
 def asinh(x: Tensor) -> Tensor:
     """Inverse hyperbolic sine."""
 
@@ -109,7 +134,7 @@ def asinh(x: Tensor) -> Tensor:
     reference=np.arccosh,
     typing="float",
     sample=(1.2, 4),
-    gradient=lambda g, y, x: g / (x * x - 1).sqrt(),
+    gradient=lambda g, y, x: g / ((x - 1).sqrt() * (x + 1).sqrt()),
 )
 def acosh(x: Tensor) -> Tensor:
     """Inverse hyperbolic cosine; NaN below 1."""

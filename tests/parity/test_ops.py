@@ -72,10 +72,10 @@ def any_nan(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.isnan(x) | np.isnan(y)
 
 
-def at_origin(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Where the squares of both underflow."""
+def square_of_radius_lost(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Where x^2 + y^2 under- or overflows, as at the origin and at infinity."""
     with np.errstate(all="ignore"):
-        return x * x + y * y == 0
+        return np.isin(x * x + y * y, [0, np.inf])
 
 
 def overflowing(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -92,8 +92,10 @@ DIFFERENCES = [
     Difference("maximum", "grad 1", any_nan, "as for operand 0"),
     Difference("minimum", "grad 0", any_nan, "as for maximum"),
     Difference("minimum", "grad 1", any_nan, "as for maximum"),
-    Difference("atan2", "grad 0", at_origin, "has no derivative at the origin, hence NaN; PyTorch puts 0"),
-    Difference("atan2", "grad 1", at_origin, "as for operand 0"),
+    Difference("acosh", "grad 0", lambda x: x <= -1, "no value, hence no derivative; PyTorch's is that of |x|"),
+    Difference("atan2", "grad 0", square_of_radius_lost,
+               "NaN at the origin, 0 at infinity, else the derivative; PyTorch's is 0 at the one, NaN at the other"),
+    Difference("atan2", "grad 1", square_of_radius_lost, "as for operand 0"),
     Difference("remainder", "value", overflowing, "PyTorch's is NaN where x / y overflows; the remainder exists"),
     Difference("remainder", "grad 1", lambda x, y: (y == 0) | np.isinf(y) | overflowing(x, y),
                "-floor(x / y) is taken from the remainder and x, which do not tell it here"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from support.functions import from_whole
+from support.functions import from_whole, least
 from support.values import Array, Value, summed
 
 #: How much larger than rounding the errors of a world are.
@@ -43,14 +43,15 @@ class Base:
     # -- rounding -------------------------------------------------------------------------------
 
     def _wobble(self, exact: Array, dtype: Any, ulps: float = 1, scale: Array | float | None = None) -> Array:
-        """`exact` with an error of up to `ulps` units of rounding of |exact|, or of `scale`."""
+        """`exact` with an error of up to `ulps` units of rounding of |exact|, or of `scale`, and of underflow."""
         exact = np.asarray(exact, np.float64)
         if self.rng is None or not exact.size:
             return exact
         size = np.abs(exact) if scale is None else np.broadcast_to(scale, exact.shape)
-        noise = self.rng.uniform(-1, 1, exact.shape) * (AMPLIFY * ulps * float(np.finfo(dtype).eps) / 2)
         size = np.where(np.isfinite(size), size, np.abs(exact))  # atan(inf) is rounded, too
-        return np.where(np.isfinite(exact), exact + noise * np.where(np.isfinite(size), size, 0), exact)
+        error = AMPLIFY * ulps * float(np.finfo(dtype).eps) / 2 * size + least(dtype) * (ulps > 0) * (exact != 0)
+        noise = self.rng.uniform(-1, 1, exact.shape) * np.where(np.isfinite(error), error, 0)
+        return np.where(np.isfinite(exact), exact + noise, exact)
 
     def _decide(self, decision: Array, margin: Array) -> Array:
         """Record a decision, and how far what it depends on is from where it would turn out otherwise."""

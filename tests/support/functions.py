@@ -16,6 +16,12 @@ def itself(x: Array) -> Array:
     return x
 
 
+def least(dtype: np.dtype) -> float:
+    """The smallest float that is not 0 on every device: subnormals may be flushed, but for those of float16."""
+    limits = np.finfo(dtype)
+    return float(limits.smallest_subnormal if dtype == np.float16 else limits.tiny)
+
+
 def from_whole(x: Array) -> Array:
     """How far x is from the nearest whole number."""
     return x - np.round(x)

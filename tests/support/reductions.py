@@ -33,7 +33,7 @@ class Reductions(Base):
         if not count:
             shape = x.value.sum(axes, keepdims=keepdims).shape
             dtype = x.dtype if x.dtype.kind == "f" else DEFAULT_FLOAT
-            return self._node(np.full(shape, np.nan), dtype, [x], lambda: np.zeros(x.shape))
+            return Value(self, np.full(shape, np.nan), dtype, [(x, lambda g: np.zeros(x.shape))])
         floating = self.astype(x, x.dtype if x.dtype.kind == "f" else DEFAULT_FLOAT)
         return self._sum(floating, axes, keepdims, 1 / count)
 
