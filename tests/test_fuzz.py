@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, event, given, note, settings
 from support.functions import least
+from support.lines import can_multiply
 from support.programs import Program, programs, run
 from support.reference import World
 from support.writer import WORLDS, is_certain
@@ -108,6 +109,19 @@ def check_second(program: Program, names: dict) -> None:
         largest = max([1.0, *(np.abs(v).max(initial=0) for v in (expected, *firsts))])
         bad = ~(np.abs(actual - expected) <= 1e-3 * np.abs(expected) + 1e-4 * largest + np.abs(expected - other))
         assert not bad.any(), f"second derivative with respect to {name}: {actual[bad]}, expected {expected[bad]}"
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "possible"),
+    [
+        ((3, 4), (4, 5), True), ((3, 4), (5, 4), False), ((4,), (4,), True), ((4,), (3,), False), ((4,), (4, 3), True),
+        ((3, 4), (4,), True), ((2, 3, 4), (4, 5), True), ((2, 3, 4), (3, 4, 5), False), ((7, 3, 4), (1, 4, 5), True),
+        ((2, 4), (4, 0), True), ((181, 1), (1, 181), True), ((182, 1), (1, 182), False), ((8, 99, 1), (1, 99), False),
+    ],
+)  # fmt: skip
+def test_a_product_that_is_drawn_exists_and_is_small(a: tuple, b: tuple, possible: bool) -> None:
+    """Else the reference takes gigabytes for a column by a row before it finds the product too large."""
+    assert can_multiply(a, b) == possible
 
 
 @settings(max_examples=100)

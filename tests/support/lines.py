@@ -138,20 +138,29 @@ def along_axis(w: Writer) -> None:
         w.add(f"ndl.{w.pick(['softmax', 'log_softmax', 'logsumexp'])}({x}, axis={w.axis(x)})", x)
 
 
+def can_multiply(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+    """Whether there is a product of these shapes, and no larger than a value may be: a column by a row is large."""
+    if a[-1] != b[max(len(b) - 2, 0)]:
+        return False
+    matrix = (*a[-2:-1], *(b[-1:] if len(b) > 1 else ()))
+    return broadcast((*a[:-2], *matrix), (*b[:-2], *(1 for _ in matrix)))
+
+
 def product(w: Writer) -> None:
     x = w.operand("iuf", least=1)
     if x is None:
         return
     rows, dtype = w.shape(x)[-1], w.value(x).dtype
     fits = [n for n in w.alive if (y := w.value(n)).ndim and meet(dtype, y.dtype) and y.dtype.kind != "b"
-            and y.shape[max(y.ndim - 2, 0)] == rows and broadcast(w.shape(x)[:-2], y.shape[:-2])]  # fmt: skip
+            and can_multiply(w.shape(x), y.shape)]  # fmt: skip
     kind = w.number(0, 2)
     if fits and kind == 0:
         y = w.pick(fits)
         w.add(f"{x} @ {y}", x, y)
     elif kind == 1 and len(w.shape(x)) > 1:
         order = (*range(len(w.shape(x)) - 2), len(w.shape(x)) - 1, len(w.shape(x)) - 2)
-        w.add(f"{x} @ ndl.permute_dims({x}, {order})", x)
+        if can_multiply(w.shape(x), tuple(w.shape(x)[a] for a in order)):
+            w.add(f"{x} @ ndl.permute_dims({x}, {order})", x)
     else:
         shape = w.pick([(rows,), (rows, w.pick([1, 2, 3, 8, 18]))])
         if dtype.kind == "f":
