@@ -131,6 +131,14 @@ def test_a_program_has_10_to_40_operations(program: Program) -> None:
     assert 10 <= len(computing) <= 40, program
 
 
+def test_a_conversion_is_a_copy(device: ndl.Device) -> None:
+    if not device.supports(np.dtype("float64")):
+        pytest.skip(f"{device.name} has no float64")
+    lines = ["x = ndl.full((3,), 1, 'float32')", "y = ndl.astype(x, 'float64')", "x[...] = 0.5"]
+    for library in (ndl, World()):
+        np.testing.assert_array_equal(run(lines, library)["y"].numpy(), [1, 1, 1])
+
+
 @pytest.mark.parametrize(
     "zero", ["ndl.full((), 0.1, 'float64') + 0.2 - 0.3", "ndl.square(ndl.full((), 1e-30, 'float32'))"]
 )

@@ -175,4 +175,5 @@ class Elementwise(Base):
         dtype = np.dtype(dtype)
         if x.dtype == dtype:
             return x
-        return Value(self, self._cast(x, dtype), dtype, [(x, lambda g: self._wobble(g, x.dtype))])
+        copy = self._cast(x, dtype).copy()  # a wider float has the same float64 values
+        return Value(self, copy, dtype, [(x, lambda g: self._wobble(g, x.dtype))])
