@@ -137,7 +137,7 @@
         const VEC(T) safe = ((y == zero) | ((y < zero) & (y == minus_one))) ? one : y;                      \
         const VEC(T) quotient = x / safe;                                                                   \
         const VEC(T) left = x - quotient * safe;                                                            \
-        const VEC(T) floored = ((left != zero) & ((left < zero) ^ (safe < zero))) ? quotient - one : quotient; \
+        const VEC(T) floored = ((left != zero) & ((left ^ safe) < zero)) ? quotient - one : quotient;         \
         return (y == zero) ? zero : (((y < zero) & (y == minus_one)) ? WRAP(T, zero, -, x) : floored);      \
     }                                                                                                       \
     static inline VEC(T) CAT(remainder_, T)(VEC(T) x, VEC(T) y) {                                           \

@@ -127,3 +127,12 @@ def test_the_second_derivatives_of_atan2(device: ndl.Device) -> None:
     a, b = x.numpy().astype(np.float64), y.numpy().astype(np.float64)
     np.testing.assert_allclose(by_x.numpy(), -2 * a * b / (a * a + b * b) ** 2, rtol=1e-5)
     np.testing.assert_allclose(by_y.numpy(), (a * a - b * b) / (a * a + b * b) ** 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "uint8"])
+def test_an_integer_made_of_a_float_divided_by_itself(device: ndl.Device, dtype: str) -> None:
+    """Found by random programs: LLVM 15 crashed under Rusticl as it compiled the sign's correction for int8."""
+    x = ndl.astype(ndl.asarray(np.array([2.5, 3.75, 0, 100], np.float32)), dtype)
+    np.testing.assert_array_equal(ndl.floor_divide(x, x).numpy(), [1, 1, 0, 1])
+    y = ndl.astype(ndl.asarray(np.array([2.5, 3.75, 0, 100], np.float32)), dtype)
+    np.testing.assert_array_equal(ndl.remainder(y, y).numpy(), [0, 0, 0, 0])
