@@ -130,14 +130,15 @@
 #define WRAP(T, x, operator, y) FROM_UNSIGNED(T, TO_UNSIGNED(T, x) operator TO_UNSIGNED(T, y))
 
 // Integer arithmetic as Python and NumPy have it. Division by zero gives 0; it and the quotient that does
-// not fit (lowest / -1) would trap on a CPU. Powers go by repeated squaring and wrap around.
+// not fit (lowest / -1) would trap on a CPU. Whether signs differ is told by an exclusive or: LLVM 15 crashes on
+// comparing those of chars that were floats (Rusticl). Powers go by repeated squaring and wrap around.
 #define DEFINE_INTEGER(T)                                                                                   \
     static inline VEC(T) CAT(floor_divide_, T)(VEC(T) x, VEC(T) y) {                                        \
         const VEC(T) zero = LIT(T, 0), minus_one = LIT(T, -1), one = LIT(T, 1);                             \
         const VEC(T) safe = ((y == zero) | ((y < zero) & (y == minus_one))) ? one : y;                      \
         const VEC(T) quotient = x / safe;                                                                   \
         const VEC(T) left = x - quotient * safe;                                                            \
-        const VEC(T) floored = ((left != zero) & ((left ^ safe) < zero)) ? quotient - one : quotient;         \
+        const VEC(T) floored = ((left != zero) & ((left ^ safe) < zero)) ? quotient - one : quotient;       \
         return (y == zero) ? zero : (((y < zero) & (y == minus_one)) ? WRAP(T, zero, -, x) : floored);      \
     }                                                                                                       \
     static inline VEC(T) CAT(remainder_, T)(VEC(T) x, VEC(T) y) {                                           \

@@ -88,7 +88,7 @@ def check_second(program: Program, names: dict) -> None:
     That of twice the step tells how far the difference may be from the derivative: a third of what they lie apart.
     """
     exact = World()
-    run([*program.lines, *program.backward[-1:]], exact)
+    found = run([*program.lines, *program.backward[-1:]], exact)
     near, far = (slopes(program, exact, step) for step in (1e-6, 2e-6))
     if near is None or far is None:
         event("second derivative: too near a kink")
@@ -103,10 +103,11 @@ def check_second(program: Program, names: dict) -> None:
         return
     second = ndl.autograd.gradients(total, leaves, ndl.ones((), dtype="float64"))
     event("second derivative: compared")
-    firsts = [g.numpy() for g in first if g is not None]
+    firsts = [found[n].grad.value for n in program.leaves if found[n].grad is not None]
+    scale = max([1.0, *(np.abs(v).max(initial=0) for v in firsts)])
     for name, ours, expected, other in zip(program.leaves, second, near, far, strict=True):
         actual = np.zeros(expected.shape) if ours is None else ours.numpy()
-        largest = max([1.0, *(np.abs(v).max(initial=0) for v in (expected, *firsts))])
+        largest = max(scale, np.abs(expected).max(initial=0))
         bad = ~(np.abs(actual - expected) <= 1e-3 * np.abs(expected) + 1e-4 * largest + np.abs(expected - other))
         assert not bad.any(), f"second derivative with respect to {name}: {actual[bad]}, expected {expected[bad]}"
 

@@ -42,19 +42,19 @@ def _parts(x: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
 def _softmax_reference(x: np.ndarray, *, axis: int) -> np.ndarray:
     wide, largest = _parts(x, axis)
     powers = np.exp(wide - largest)
-    return (powers / numpy_sum(powers, axis, True)).astype(x.dtype)
+    return (powers / numpy_sum(powers, axis, keepdims=True)).astype(x.dtype)
 
 
 def _log_softmax_reference(x: np.ndarray, *, axis: int) -> np.ndarray:
     wide, largest = _parts(x, axis)
     shifted = wide - largest
-    return (shifted - np.log(numpy_sum(np.exp(shifted), axis, True))).astype(x.dtype)
+    return (shifted - np.log(numpy_sum(np.exp(shifted), axis, keepdims=True))).astype(x.dtype)
 
 
 def _logsumexp_reference(x: np.ndarray, *, axis: int) -> np.ndarray:
     wide, largest = _parts(x, axis)
     shift = np.where(np.isinf(largest), wide.dtype.type(0), largest)
-    total = np.log(numpy_sum(np.exp(wide - shift), axis, True)) + shift
+    total = np.log(numpy_sum(np.exp(wide - shift), axis, keepdims=True)) + shift
     return total.squeeze(axis).astype(x.dtype)
 
 
