@@ -35,6 +35,14 @@
 #define BOOL(condition) (CAT(convert_, VEC(uchar))(condition) & (VEC(uchar))(1))
 #define CAST(T, x) CAT(convert_, VEC(T))(x)
 
+// An integer about to become a float, kept from the compiler's knowledge if it comes through SPIR, as Mesa's does: that
+// one takes 0 * x and 0 / x for 0, and 0 + x for x, where it knows the 0, as of `x ^ x`. get_work_dim() is at most 3.
+#if defined(__SPIR32__) || defined(__SPIR64__)
+#define UNKNOWN(T, x) ((x) ^ LIT(T, get_work_dim() >> 2))
+#else
+#define UNKNOWN(T, x) (x)
+#endif
+
 // The integer type as wide as T, which a vector condition must have.
 #define MASK_char char
 #define MASK_uchar char

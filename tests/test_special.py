@@ -29,6 +29,25 @@ def test_erf_at_the_ends(device: ndl.Device) -> None:
     assert np.signbit(found[-1])
 
 
+def test_zeros_that_a_compiler_knows_are_still_zeros_of_ieee_754(device: ndl.Device) -> None:
+    """Mesa's takes 0 * x and 0 / x for 0, and 0 + x for x, where it knows the 0."""
+    x = np.array([0, -0.0, 1, -1, np.inf, -np.inf, np.nan], np.float32)
+    numbers = np.arange(x.size, dtype=np.uint8)
+    for zeros in (lambda x, n: n ^ n, lambda x, n: n - n, lambda x, n: x < x):
+        for name in ("multiply", "divide", "add"):
+            with np.errstate(all="ignore"):
+                expected = getattr(np, name)(zeros(x, numbers).astype(np.float32), x)
+            tensors = ndl.asarray(x), ndl.asarray(numbers)
+            found = getattr(ndl, name)(zeros(*tensors), tensors[0]).numpy()
+            np.testing.assert_array_equal(found, expected, err_msg=name)
+            numeric = ~np.isnan(expected)
+            np.testing.assert_array_equal(np.signbit(found)[numeric], np.signbit(expected)[numeric], err_msg=name)
+
+
+def test_the_sign_of_a_zero_is_zero_without_sign(device: ndl.Device) -> None:
+    assert not np.signbit(ndl.sign(ndl.asarray([0.0, -0.0])).numpy()).any()
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_division_with_remainder_beside_nan_and_extreme_quotients(device: ndl.Device, dtype: str) -> None:
     """PoCL 3.1's `fmod` of doubles is wrong, or takes seconds, where the other lanes of a vector are of such a kind."""

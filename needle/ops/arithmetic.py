@@ -172,7 +172,7 @@ def abs(x: Tensor) -> Tensor:
 
 @elementwise(
     cl={
-        "f": "(x > LIT(T, 0)) ? LIT(T, 1) : ((x < LIT(T, 0)) ? LIT(T, -1) : x + LIT(T, 0))",  # -0 + 0 is 0
+        "f": "(x > LIT(T, 0)) ? LIT(T, 1) : ((x < LIT(T, 0)) ? LIT(T, -1) : fabs(x))",  # -0 gives 0, NaN itself
         "i": "(x > LIT(T, 0)) ? LIT(T, 1) : ((x < LIT(T, 0)) ? LIT(T, -1) : LIT(T, 0))",
         "u": "(x != LIT(T, 0)) ? LIT(T, 1) : LIT(T, 0)",
     },

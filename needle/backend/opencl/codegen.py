@@ -147,6 +147,8 @@ def _expression(node: Node, operand_dtypes: Sequence[DType]) -> str:
         value = f"v{node.operands[0]}"
         if node.dtype.kind == "b":
             return f"BOOL({value} != LIT({cl_type(source)}, 0))"
+        if is_float(node.dtype) and not is_float(source):
+            value = f"UNKNOWN({cl_type(source)}, {value})"
         return f"CAST({cl_type(node.dtype)}, {value})"
     dtype = node.dtype if record.typing == "select" else source
     name = cl_type(dtype) if record.typing == "select" else arithmetic_type(dtype)
