@@ -35,14 +35,6 @@
 #define BOOL(condition) (CAT(convert_, VEC(uchar))(condition) & (VEC(uchar))(1))
 #define CAST(T, x) CAT(convert_, VEC(T))(x)
 
-// An integer about to become a float, kept from the compiler's knowledge if it comes through SPIR, as Mesa's does: that
-// one takes 0 * x and 0 / x for 0, and 0 + x for x, where it knows the 0, as of `x ^ x`. get_work_dim() is at most 3.
-#if defined(__SPIR32__) || defined(__SPIR64__)
-#define UNKNOWN(T, x) ((x) ^ LIT(T, get_work_dim() >> 2))
-#else
-#define UNKNOWN(T, x) (x)
-#endif
-
 // The integer type as wide as T, which a vector condition must have.
 #define MASK_char char
 #define MASK_uchar char
@@ -57,6 +49,17 @@
 #define MASK_double long
 #define MASK(T) CAT(MASK_, T)
 #define SELECT(T, condition, x, y) ((CAT(convert_, VEC(MASK(T)))(condition) != LIT(MASK(T), 0)) ? (x) : (y))
+
+// x, but nothing that the compiler knows of, if it comes through SPIR. Mesa's takes 0 * x and 0 / x for 0, and 0 + x for x,
+// where it knows the 0, as of `x ^ x`; Intel's takes sin(x) and cos(x) together, by a function that rounds otherwise.
+// get_work_dim() is at most 3.
+#if defined(__SPIR32__) || defined(__SPIR64__)
+#define UNKNOWN(T, x) ((x) ^ LIT(T, get_work_dim() >> 2))
+#define UNKNOWN_REAL(T, x) CAT(as_, VEC(T))(UNKNOWN(MASK(T), CAT(as_, VEC(MASK(T)))(x)))
+#else
+#define UNKNOWN(T, x) (x)
+#define UNKNOWN_REAL(T, x) (x)
+#endif
 
 // Smallest and largest value of a type: where a maximum or a minimum starts.
 #define LOWEST(T) CAT(LOWEST_, T)

@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import needle as ndl
 from needle.array import evaluation, writing
 from needle.array.expression import MAX_AGE, MAX_SIZE
+from needle.ops import registry
 
 
 @contextmanager
@@ -137,6 +139,37 @@ def test_results_do_not_depend_on_when_a_tree_is_realized(device: ndl.Device, na
         fused = STEPS[name](fused, y)
         stepwise = STEPS[name](stepwise, y).realize()
     np.testing.assert_array_equal(fused.numpy(), stepwise.numpy())
+
+
+def test_a_function_gives_the_same_beside_every_other(device: ndl.Device) -> None:
+    """Intel's compiler takes a sine and a cosine of one kernel together, by a function that rounds otherwise."""
+    functions = [d.function for d in registry.values() if d.record.arity == 1 and d.record.typing == "float"]
+    host = np.random.default_rng(0).uniform(-0.9, 0.9, 4099).astype(np.float32)
+    for some in (functions[k : k + 12] for k in range(0, len(functions), 12)):
+        alone = [function(ndl.asarray(host)).numpy() for function in some]
+        x = ndl.asarray(np.tile(host, len(some)))
+        number = ndl.asarray(np.repeat(np.arange(len(some)), host.size))
+        together = ndl.zeros((), dtype="float32")
+        for k, function in enumerate(some):
+            together = ndl.where(number == k, function(x), together)
+        np.testing.assert_array_equal(together.numpy(), np.concatenate(alone))
+
+
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_the_gradient_of_an_extremum_finds_the_element_that_was_taken(device: ndl.Device, name: str) -> None:
+    """Also beside a cosine (of the sine's gradient), and where the result was stored by another launch."""
+    x = ndl.Tensor(numbers(64, 33), requires_grad=True)
+    taken = getattr(ndl, name)(ndl.acos(ndl.sin(x) * 0.9), axis=1).realize()
+    taken.sum().backward()
+    np.testing.assert_array_equal(np.count_nonzero(x.grad.numpy(), axis=1), 1)
+
+
+@pytest.mark.parametrize("name", ["maximum", "minimum"])
+def test_the_gradient_of_the_larger_of_two_finds_the_one_that_was_taken(device: ndl.Device, name: str) -> None:
+    x, y = (ndl.Tensor(numbers(999, seed=seed), requires_grad=True) for seed in (1, 2))
+    taken = getattr(ndl, name)(ndl.acos(ndl.sin(x) * 0.9), ndl.acos(ndl.sin(y) * 0.9)).realize()
+    taken.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy() != 0, y.grad.numpy() == 0)
 
 
 def test_a_product_and_a_sum_are_rounded_each(device: ndl.Device) -> None:

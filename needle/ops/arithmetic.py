@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from needle.ops.base import SCALARS, elementwise, operator, takes_tensor, zeros_like
-from needle.ops.comparison import equal, greater_equal, isfinite, logical_and, logical_not, where
+from needle.ops.comparison import equal, greater, greater_equal, isfinite, less, logical_and, logical_not, where
 
 if TYPE_CHECKING:
     from needle.tensor import Tensor
@@ -204,17 +205,20 @@ def round(x: Tensor) -> Tensor:
     """The nearest whole number, halves to the even one (IEEE 754, NumPy, PyTorch)."""
 
 
-def _share(g: Any, z: Any, mine: Any, other: Any) -> Any:
-    """The gradient of a minimum or maximum: to the operand it took, in halves where they are equal."""
-    taken = equal(z, mine).astype(z.dtype) - 0.5 * equal(mine, other).astype(z.dtype)
-    return where(equal(taken, 0), 0, g * taken)  # even of an infinite gradient the other gets none
+def _share(g: Any, mine: Any, other: Any, taken: Callable[[Any, Any], Any]) -> Any:
+    """The gradient of a minimum or maximum: to the operand it took, in halves where they are equal, at NaN to neither.
+
+    The operands are not compared with the result: they may be computed anew, and a compiler may round them otherwise.
+    """
+    share = taken(mine, other).astype(g.dtype) + 0.5 * equal(mine, other).astype(g.dtype)
+    return where(equal(share, 0), 0, g * share)  # even of an infinite gradient the other gets none
 
 
 @elementwise(
     cl="((x > y) | (x != x)) ? x : y",
     reference=np.maximum,
     kinds="biuf",
-    gradient=(lambda g, z, x, y: _share(g, z, x, y), lambda g, z, x, y: _share(g, z, y, x)),
+    gradient=(lambda g, z, x, y: _share(g, x, y, greater), lambda g, z, x, y: _share(g, y, x, greater)),
 )
 def maximum(x: Tensor, y: Tensor | float) -> Tensor:
     """The larger of x and y; NaN if either is NaN. Equal operands share the gradient, as in PyTorch."""
@@ -224,7 +228,7 @@ def maximum(x: Tensor, y: Tensor | float) -> Tensor:
     cl="((x < y) | (x != x)) ? x : y",
     reference=np.minimum,
     kinds="biuf",
-    gradient=(lambda g, z, x, y: _share(g, z, x, y), lambda g, z, x, y: _share(g, z, y, x)),
+    gradient=(lambda g, z, x, y: _share(g, x, y, less), lambda g, z, x, y: _share(g, y, x, less)),
 )
 def minimum(x: Tensor, y: Tensor | float) -> Tensor:
     """The smaller of x and y; NaN if either is NaN. Equal operands share the gradient, as in PyTorch."""

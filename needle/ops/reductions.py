@@ -11,7 +11,7 @@ import numpy as np
 from needle.array import NDArray
 from needle.array.evaluation import reduce
 from needle.array.views import normalize_axes, normalize_axis
-from needle.autograd import Op
+from needle.autograd import Op, Value, is_grad_enabled
 from needle.backend.records import Reduction
 from needle.dtypes import DType, accumulator_for, bool_, float_for, int64
 from needle.ops.base import operator, takes_tensor
@@ -97,6 +97,7 @@ class Prod(Fold):
     def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
         # The product of the other elements, without dividing by one that is zero. `zero` is 0 but depends on the
         # elements that are, so that the second derivative is right as well; a third is not where three are zero.
+        x.realize()  # several launches are to find the same zeros
         zeros = equal(x, 0)
         nonzero = where(zeros, 1, x)
         count = sum(astype(zeros, x.dtype), self.axes, keepdims=True)
@@ -109,6 +110,11 @@ class Prod(Fold):
 
 class Extremum(Fold):
     """max and min: elements that are equal to the result share its gradient evenly, as in torch.amax."""
+
+    def __call__(self, x: Any) -> Any:
+        if isinstance(x, Value) and x.requires_grad and is_grad_enabled():
+            x.cached_data.realize()  # computed anew, an element may be rounded otherwise than the result, and be missed
+        return super().__call__(x)
 
     def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
         chosen = astype(equal(x, self.kept(output, x)), x.dtype)

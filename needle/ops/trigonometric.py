@@ -18,7 +18,7 @@ def _near_zero(series: str, function: str) -> str:
 
     In PoCL's float vectors an angle beyond 4e6 spoils the lanes below 1/128: sin(1e-3) becomes 8e-3.
     """
-    return f"(fabs(x) < LIT(T, 0.015625)) ? {series} : {function}(x)"
+    return f"(fabs(x) < LIT(T, 0.015625)) ? {series} : {function}"
 
 
 _SIN = "x * (1 - x * x / 6 * (1 - x * x / 20 * (1 - x * x / 42)))"
@@ -26,18 +26,24 @@ _COS = "1 - x * x / 2 * (1 - x * x / 12 * (1 - x * x / 30))"
 _TAN = "x * (1 + x * x / 3 * (1 + x * x * 2 / 5 * (1 + x * x * 17 / 42)))"
 
 
-@elementwise(cl=_near_zero(_SIN, "sin"), reference=np.sin, typing="float", gradient=lambda g, y, x: g * cos(x))
+@elementwise(cl=_near_zero(_SIN, "sin(x)"), reference=np.sin, typing="float", gradient=lambda g, y, x: g * cos(x))
 def sin(x: Tensor) -> Tensor:
     """Sine."""
 
 
-@elementwise(cl=_near_zero(_COS, "cos"), reference=np.cos, typing="float", gradient=lambda g, y, x: -g * sin(x))
+# The sine's gradient: beside it a cosine of the same x would be computed together with it, and otherwise than alone.
+@elementwise(
+    cl=_near_zero(_COS, "cos(UNKNOWN_REAL(T, x))"),
+    reference=np.cos,
+    typing="float",
+    gradient=lambda g, y, x: -g * sin(x),
+)
 def cos(x: Tensor) -> Tensor:
     """Cosine."""
 
 
 @elementwise(
-    cl=_near_zero(_TAN, "tan"),
+    cl=_near_zero(_TAN, "tan(x)"),
     reference=np.tan,
     typing="float",
     sample=(-1.2, 1.2),
