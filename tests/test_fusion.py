@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 import needle as ndl
 from needle.array import evaluation, writing
 from needle.array.expression import MAX_AGE, MAX_SIZE
+from needle.autograd import Op
+from needle.backend.records import Elementwise
 from needle.ops import registry
 
 
@@ -98,6 +101,41 @@ def test_a_value_read_by_two_reductions_is_stored_by_the_second(device: ndl.Devi
         y.min().realize()
 
 
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_what_an_extremum_folds_is_stored_if_a_gradient_may_look_for_it(device: ndl.Device, name: str) -> None:
+    fold, x = getattr(ndl, name), ndl.Tensor(numbers(8, 8), requires_grad=True)
+    y = ndl.exp(x)
+    with launches(device, 2):
+        fold(y, axis=1).realize()
+    with launches(device, 0):
+        y.realize()
+    with ndl.no_grad(), launches(device, 1):
+        fold(ndl.exp(x), axis=1).realize()
+
+
+def test_the_launches_of_a_products_gradient_find_the_same_zeros() -> None:
+    """What is multiplied is computed once more at most, so that all of them read the same."""
+    computed = []
+
+    def noted(x: np.ndarray) -> np.ndarray:
+        computed.append(x.shape)
+        return x.copy()
+
+    class Noted(Op):
+        def compute(self, x: Any) -> Any:
+            return evaluation.elementwise(Elementwise("noted", "x", noted, arity=1), (x,))
+
+        def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
+            return grad
+
+    x = ndl.Tensor(numbers(8, 8).numpy(), requires_grad=True, device=ndl.device("numpy"))
+    y = ndl.prod(Noted()(x), axis=1).realize()
+    assert len(computed) == 1
+    y.sum().backward()
+    x.grad.realize()
+    assert len(computed) == 2
+
+
 def test_a_pending_operand_is_not_computed_again_for_every_row(device: ndl.Device) -> None:
     row, x = numbers(16), numbers(8, 16)
     with launches(device, 2):
@@ -145,14 +183,17 @@ def test_a_function_gives_the_same_beside_every_other(device: ndl.Device) -> Non
     """Intel's compiler takes a sine and a cosine of one kernel together, by a function that rounds otherwise."""
     functions = [d.function for d in registry.values() if d.record.arity == 1 and d.record.typing == "float"]
     host = np.random.default_rng(0).uniform(-0.9, 0.9, 4099).astype(np.float32)
-    for some in (functions[k : k + 12] for k in range(0, len(functions), 12)):
-        alone = [function(ndl.asarray(host)).numpy() for function in some]
+    alone = {function: function(ndl.asarray(host)).numpy() for function in functions}
+    parts = [functions[k : k + 7] for k in range(0, len(functions), 7)]
+    for some in (a + b for a, b in itertools.combinations(parts, 2)):  # each pair of functions is in one of them
         x = ndl.asarray(np.tile(host, len(some)))
         number = ndl.asarray(np.repeat(np.arange(len(some)), host.size))
         together = ndl.zeros((), dtype="float32")
-        for k, function in enumerate(some):
-            together = ndl.where(number == k, function(x), together)
-        np.testing.assert_array_equal(together.numpy(), np.concatenate(alone))
+        with launches(device, 1):
+            for k, function in enumerate(some):
+                together = ndl.where(number == k, function(x), together)
+            together.realize()
+        np.testing.assert_array_equal(together.numpy(), np.concatenate([alone[function] for function in some]))
 
 
 @pytest.mark.parametrize("name", ["max", "min"])

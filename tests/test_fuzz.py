@@ -1,6 +1,6 @@
 """Random programs on each device, forward and backward, against the reference in NumPy's float64.
 
-HYPOTHESIS_PROFILE decides how many a device gets: 25, in "ci" 100 (the same ones each time), in "nightly" 2,000.
+HYPOTHESIS_PROFILE decides how many a device gets: 25, in "ci" 100 (the same for the same tests), in "nightly" 2,000.
 """
 
 from __future__ import annotations

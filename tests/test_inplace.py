@@ -67,6 +67,19 @@ def test_what_is_not_read_again_may_be_overwritten(device: ndl.Device) -> None:
     np.testing.assert_array_equal(w.grad.numpy(), np.full((3, 4), 2, np.float32))
 
 
+@pytest.mark.parametrize("function", [ndl.maximum, ndl.minimum])
+def test_the_larger_of_two_may_be_overwritten(
+    device: ndl.Device, function: Callable[[ndl.Tensor, ndl.Tensor], ndl.Tensor]
+) -> None:
+    """Its gradient compares the operands: the result, stored by another launch, may be rounded otherwise."""
+    w, x = leaves()
+    y = function(w, x).realize()
+    taken = y.numpy() == w.numpy()
+    y.data[...] = 0
+    y.sum().backward()
+    np.testing.assert_array_equal(w.grad.numpy(), taken)
+
+
 def test_writing_into_a_part_counts_for_the_whole(device: ndl.Device) -> None:
     w, x = leaves()
     y = (w * x[1:]).sum() if w.shape == x[1:].shape else (w[1:] * x[1:]).sum()
