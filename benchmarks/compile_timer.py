@@ -15,7 +15,7 @@ from typing import Any
 
 import pyopencl as cl
 
-from needle.backend.opencl.device import OpenCLDevice
+from needle.backend.opencl.running.device import OpenCLDevice
 
 
 class Timer:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import needle as ndl
 from needle.backend.registry import ENVIRONMENT_VARIABLE
-from needle.doctor import _command as doctor
-from needle.tuning import _command as tuning
+from needle.doctor import command as doctor
+from needle.tuning import command as tuning
 
 _HEADINGS = ("NAME", "TYPE", "MEMORY", "FP64", "FP16", "DEVICE", "VENDOR", "DRIVER")
 

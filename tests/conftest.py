@@ -26,7 +26,7 @@ from hypothesis import HealthCheck, settings
 import needle as ndl
 
 # What somebody tuned on this machine is not what is tested.
-os.environ["NEEDLE_PROFILE"] = "default"
+os.environ["NEEDLE_LAUNCH_SHAPE"] = "default"
 
 # A fixture that is a device serves all examples of a test: it has no state that one could leave to the next.
 # The time of an example says nothing: the first one compiles the kernels.

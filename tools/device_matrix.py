@@ -64,7 +64,7 @@ def test(infos: Iterable[ndl.DeviceInfo], folder: Path) -> None:
         selected = ("-n", "2", "-m", "device and not slow and not large", f"--junitxml={file}", "tests")
         run("-m", "pytest", "-q", *selected, device=info.name)
     if shutil.which("oclgrind") is not None:
-        run("-m", "pytest", "-q", f"--junitxml={folder / 'oclgrind.xml'}", "tests/test_oclgrind.py")
+        run("-m", "pytest", "-q", f"--junitxml={folder / 'oclgrind.xml'}", "tests/device/test_oclgrind.py")
 
 
 # -- what stands on the page ------------------------------------------------------------------------

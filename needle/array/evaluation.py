@@ -18,8 +18,8 @@ from needle.array.expression import (
     MAX_SIZE,
     MAX_USES,
     SCALARS,
+    Linearized,
     Pending,
-    Work,
     check_scalar,
     linearize,
     operand_dtypes,
@@ -210,14 +210,14 @@ def _batches(arrays: Iterable[NDArray]) -> Iterator[list[NDArray]]:
         yield batch
 
 
-def _evaluate(work: Work, outputs: Sequence[NDArray]) -> None:
+def _evaluate(work: Linearized, outputs: Sequence[NDArray]) -> None:
     """Run `work`, the program of values of one shape, into the memory of `outputs`."""
     if prod(outputs[0].shape):
         outputs[0].device.evaluate(work.expression, outputs)
         _count_uses(work)
 
 
-def _worn(work: Work, outputs: Sequence[NDArray]) -> list[NDArray]:
+def _worn(work: Linearized, outputs: Sequence[NDArray]) -> list[NDArray]:
     """The steps of `work` that have been computed often enough, and had better be stored with `outputs`."""
     worn = [a for a in work.steps if (p := a._pending) is not None and p.uses >= MAX_USES and not p.constant]
     if worn:
@@ -226,7 +226,7 @@ def _worn(work: Work, outputs: Sequence[NDArray]) -> list[NDArray]:
     return worn
 
 
-def _count_uses(work: Work) -> None:
+def _count_uses(work: Linearized) -> None:
     for array in work.steps:
         pending = array._pending  # another thread may store the array at any moment
         if pending is not None:

@@ -2,7 +2,7 @@
 
 An elementwise operation launches nothing. It leaves a `Pending` on its result, which names the record and
 the operands, arrays that may be pending themselves. When values are needed, `linearize` walks that graph
-down to arrays in memory and writes it out as a `Program`, which a device runs in one launch.
+down to arrays in memory and writes it out as a `FusedProgram`, which a device runs in one launch.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from weakref import ReferenceType
 import numpy as np
 
 from needle.backend.protocol import Expression
-from needle.backend.records import Elementwise, Node, Program
+from needle.backend.records import Elementwise, FusedProgram, Node
 from needle.dtypes import DType, Scalar, bool_, float_for, join_scalar, promote
 from needle.locks import freed_in_children
 
@@ -99,7 +99,7 @@ class Pending:
         self.readers = Readers()
 
 
-class Work(NamedTuple):
+class Linearized(NamedTuple):
     """Pending work written out: what a device runs, the arrays it reads, the pending arrays it computes."""
 
     expression: Expression
@@ -160,7 +160,7 @@ def _scalar_dtype(array: NDArray, pending: Pending) -> DType:
 #: What distinguishes an input, a scalar and a node in an encoded operand: 3 * position + one of these.
 _INPUT, _SCALAR, _NODE = range(3)
 
-_programs: dict[tuple[Any, ...], Program] = {}
+_programs: dict[tuple[Any, ...], FusedProgram] = {}
 
 
 class _Linearizer:
@@ -205,7 +205,7 @@ class _Linearizer:
         return 3 * len(self.scalars) - 3 + _SCALAR
 
 
-def linearize(outputs: Sequence[NDArray]) -> Work:
+def linearize(outputs: Sequence[NDArray]) -> Linearized:
     """Write the pending work of `outputs`, which have one shape, as a single program.
 
     Shared parts appear once. Programs are interned: one structure is always the same object, so that a
@@ -218,7 +218,7 @@ def linearize(outputs: Sequence[NDArray]) -> Work:
     program = _programs.get(key)
     if program is None:
         program = _programs.setdefault(key, _decode(*key))
-    return Work(Expression(program, parts.inputs, parts.scalars), parts.inputs, parts.steps)
+    return Linearized(Expression(program, parts.inputs, parts.scalars), parts.inputs, parts.steps)
 
 
 def positions(inputs: Sequence[NDArray], arrays: Sequence[NDArray]) -> list[int]:
@@ -229,7 +229,7 @@ def positions(inputs: Sequence[NDArray], arrays: Sequence[NDArray]) -> list[int]
 
 def _decode(
     inputs: tuple[DType, ...], scalars: tuple[DType, ...], code: tuple[Any, ...], targets: tuple[int, ...]
-) -> Program:
+) -> FusedProgram:
     """The program of which the arguments are the code: its values numbered through, its nodes taken apart."""
     base = (0, len(inputs), len(inputs) + len(scalars))
     nodes = []
@@ -238,4 +238,4 @@ def _decode(
         dtype = next(rest)
         operands = [next(rest) for _ in range(record.arity)]
         nodes.append(Node(record, tuple(base[o % 3] + o // 3 for o in operands), dtype))
-    return Program(inputs, scalars, tuple(nodes), tuple(base[t % 3] + t // 3 for t in targets))
+    return FusedProgram(inputs, scalars, tuple(nodes), tuple(base[t % 3] + t // 3 for t in targets))

@@ -17,7 +17,7 @@ from needle.array.expression import FULL, linearize, positions
 from needle.array.ndarray import NDArray, Storage
 from needle.array.operators import TABLE
 from needle.backend.protocol import Device, Expression
-from needle.backend.records import Program, Reduction
+from needle.backend.records import FusedProgram, Reduction
 from needle.dtypes import DType, Scalar, Shape
 
 #: Up to so many elements recording takes longer than what fusing could save.
@@ -25,7 +25,7 @@ SMALL = 1 << 14
 
 
 class _Known(NamedTuple):
-    program: Program
+    program: FusedProgram
     scalars: list[Scalar]
     reads: list[int]  # which operand each input of the program is
     shape: Shape

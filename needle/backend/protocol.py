@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from needle.backend.records import Primitive, Program, Reduction
+from needle.backend.records import FusedProgram, Primitive, Reduction
 from needle.dtypes import DType, Scalar, Shape, float16, float64
 from needle.errors import DeviceError
 
 if TYPE_CHECKING:
-    from needle.backend.recording import Recorder
+    from needle.backend.tracing import Tracer
 
 Buffer = Any  # a device's own handle for a stretch of memory
 
@@ -45,7 +45,7 @@ class ArrayView(Protocol):
 class Expression:
     """A fused elementwise program with the arrays and the scalars that it reads."""
 
-    program: Program
+    program: FusedProgram
     inputs: Sequence[ArrayView]
     scalars: Sequence[Scalar]
 
@@ -106,8 +106,8 @@ class Device(ABC):
     def __init__(self, info: DeviceInfo) -> None:
         self.info = info
         self.launches = 0  # kernels launched so far: what the fusion tests count
-        #: Told of every launch while somebody listens (`needle.backend.recording`).
-        self.recorder: Recorder | None = None
+        #: Told of every launch while somebody listens (`needle.backend.tracing`).
+        self.tracer: Tracer | None = None
 
     @property
     def name(self) -> str:
@@ -121,7 +121,7 @@ class Device(ABC):
         return self.info.float16 if kind == float16.char else True
 
     def time_launches(self, on: bool) -> bool:
-        """Begin, or end, to take the device's own times of launches and tell `recorder` of each.
+        """Begin, or end, to take the device's own times of launches and tell `tracer` of each.
 
         Returns whether the device can. Where not, an operation counts as one launch that takes as long as
         the host waits for it.
@@ -171,7 +171,7 @@ class Device(ABC):
 
     def evaluate_alike(
         self,
-        program: Program,
+        program: FusedProgram,
         scalars: Sequence[Scalar],
         batch: Sequence[Sequence[ArrayView]],
         reads: Sequence[int],

@@ -100,7 +100,7 @@ class Primitive:
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """One step of a `Program`: `record` applied to earlier values, giving `dtype`."""
+    """One step of a `FusedProgram`: `record` applied to earlier values, giving `dtype`."""
 
     record: Elementwise
     operands: tuple[int, ...]
@@ -108,7 +108,7 @@ class Node:
 
 
 @dataclass(frozen=True, eq=False)
-class Program:
+class FusedProgram:
     """A fused elementwise expression as straight-line code.
 
     Values are numbered: first the inputs (arrays), then the scalars, then one for each node. `outputs`

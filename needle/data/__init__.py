@@ -5,10 +5,10 @@ for x, y in loader:
     ...
 """
 
-from needle.data._dataloader import DataLoader as DataLoader
-from needle.data._dataset import Dataset as Dataset
-from needle.data._dataset import TensorDataset as NDArrayDataset  # the course's name
-from needle.data._dataset import TensorDataset as TensorDataset
-from needle.data._mnist import MNISTDataset as MNISTDataset
+from needle.data.dataloader import DataLoader as DataLoader
+from needle.data.dataset import Dataset as Dataset
+from needle.data.dataset import TensorDataset as NDArrayDataset  # the course's name
+from needle.data.dataset import TensorDataset as TensorDataset
+from needle.data.mnist import MNISTDataset as MNISTDataset
 
 __all__ = ["DataLoader", "Dataset", "MNISTDataset", "NDArrayDataset", "TensorDataset"]

@@ -14,11 +14,11 @@ import numpy as np
 from needle import ops
 from needle.array import evaluation
 from needle.checks import one_of, probability
-from needle.nn._loss_functions import cross_entropy as cross_entropy
-from needle.nn._loss_functions import l1_loss as l1_loss
-from needle.nn._loss_functions import mse_loss as mse_loss
-from needle.nn._loss_functions import nll_loss as nll_loss
-from needle.nn._standardize import standardize
+from needle.nn.loss_functions import cross_entropy as cross_entropy
+from needle.nn.loss_functions import l1_loss as l1_loss
+from needle.nn.loss_functions import mse_loss as mse_loss
+from needle.nn.loss_functions import nll_loss as nll_loss
+from needle.nn.standardize import standardize
 from needle.ops import random
 from needle.ops.base import takes_tensor
 from needle.tensor import Tensor

@@ -6,7 +6,7 @@ optimizer.step()
 optimizer.zero_grad()
 """
 
-from needle.optim._adam import Adam as Adam
-from needle.optim._adam import AdamW as AdamW
-from needle.optim._optimizer import Optimizer as Optimizer
-from needle.optim._sgd import SGD as SGD
+from needle.optim.adam import Adam as Adam
+from needle.optim.adam import AdamW as AdamW
+from needle.optim.optimizer import Optimizer as Optimizer
+from needle.optim.sgd import SGD as SGD

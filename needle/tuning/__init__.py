@@ -1,7 +1,7 @@
-"""Searching the profile that suits a device: what `python -m needle tune` does."""
+"""Searching the launch shape that suits a device: what `python -m needle tune` does."""
 
-from needle.tuning._search import Change as Change
-from needle.tuning._search import Outcome as Outcome
-from needle.tuning._tuner import TuningResult as TuningResult
-from needle.tuning._tuner import tune as tune
-from needle.tuning._workloads import FAMILIES as FAMILIES
+from needle.tuning.search import Change as Change
+from needle.tuning.search import Outcome as Outcome
+from needle.tuning.tuner import TuningResult as TuningResult
+from needle.tuning.tuner import tune as tune
+from needle.tuning.workloads import FAMILIES as FAMILIES

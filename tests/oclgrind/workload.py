@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 import needle as ndl
-from needle.backend.opencl.device import OpenCLDevice
+from needle.backend.opencl.running.device import OpenCLDevice
 
 GPU = {"vector_bytes": 4, "local_size": 8, "matmul_rows": 0, "matmul_group": 2, "matmul_micro": 2, "fold_columns": 1}
 CPU = {
@@ -122,7 +122,7 @@ def main() -> None:
     launched = set()
     for shape in (GPU, CPU):
         device = OpenCLDevice(replace(simulator.info, float16=True), simulator.cl_device)
-        device.profile = replace(device.profile, groups=4, **shape)
+        device.launch_shape = replace(device.launch_shape, groups=4, **shape)
         for work in WORK:
             results = []
             for where in (device, ndl.device("numpy")):

@@ -11,10 +11,10 @@ from unittest import mock
 
 import pyopencl as cl
 
-from needle.backend.opencl import programs
-from needle.backend.opencl.device import OpenCLDevice
-from needle.backend.opencl.profiles import profile_for
-from needle.backend.opencl.submission import Submission
+from needle.backend.opencl.building import programs
+from needle.backend.opencl.running.device import OpenCLDevice
+from needle.backend.opencl.running.submission import Submission
+from needle.backend.opencl.shapes.launch_shape import default_launch_shape
 
 #: Macros and extensions by which OpenCL C tells of float64, float16 and sub-groups.
 OPTIONAL = re.compile(r"cl_khr_fp64|cl_khr_fp16|cl_\w*subgroup\w*|__opencl_c_(?:fp64|subgroups)")
@@ -71,8 +71,8 @@ class LimitedDevice(OpenCLDevice):
     def __init__(self, real: OpenCLDevice, limits: Mapping[str, Any]) -> None:
         super().__init__(replace(real.info, name="limited", float64=False, float16=False), real.cl_device)
         self.limits = Reported(real.cl_device, limits)
-        self.profile = profile_for(self.limits)  # type: ignore[arg-type]
-        self.profile.check(self.limits)  # type: ignore[arg-type]
+        self.launch_shape = default_launch_shape(self.limits)  # type: ignore[arg-type]
+        self.launch_shape.check(self.limits)  # type: ignore[arg-type]
         self._memory.largest = self.limits.max_mem_alloc_size
         self._submission = LimitedSubmission(self.limits, real.cl_device)
 

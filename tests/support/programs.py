@@ -17,7 +17,7 @@ from support.lines import KINDS
 from support.writer import Writer
 
 
-class Program:
+class FusedProgram:
     """A drawn program: its text, the names to compare, and what the reference worlds made of it."""
 
     def __init__(
@@ -50,7 +50,7 @@ def run(lines: Sequence[str], library: Any) -> dict[str, Any]:
 
 
 @st.composite
-def programs(draw: Callable[..., Any], least: int = 10, most: int = 40) -> Program:
+def programs(draw: Callable[..., Any], least: int = 10, most: int = 40) -> FusedProgram:
     """Programs of `least` to `most` operations, and a backward pass where one can be had."""
     writer = Writer(draw)
     writer.begin()
@@ -61,13 +61,13 @@ def programs(draw: Callable[..., Any], least: int = 10, most: int = 40) -> Progr
         writer.pick(KINDS)(writer)
     else:
         reject()
-    program = Program(writer.lines, writer.leaves, writer.alive, writer.dtypes, writer.names)
+    program = FusedProgram(writer.lines, writer.leaves, writer.alive, writer.dtypes, writer.names)
     if not writer.special:
         _finish(writer, program)
     return program
 
 
-def _finish(w: Writer, program: Program) -> None:
+def _finish(w: Writer, program: FusedProgram) -> None:
     """Append backward passes from one or two tensors, if every gradient is finite."""
     roots = [n for n in w.alive if w.value(n).requires_grad and n not in w.leaves]
     if not roots:

@@ -1,5 +1,5 @@
 """The OpenCL backend: devices, memory, programs and launches through PyOpenCL."""
 
-from needle.backend.opencl.discovery import OpenCLBackend as OpenCLBackend
+from needle.backend.opencl.backend import OpenCLBackend as OpenCLBackend
 
 __all__ = ["OpenCLBackend"]

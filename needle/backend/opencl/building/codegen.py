@@ -1,0 +1,213 @@
+"""From a fused program to the defines that `cl/expression.h` asks for.
+
+What a kernel depends on is the program's structure and, for each operand, how its columns lie: side by side
+("contiguous"), all the same element ("uniform") or apart ("strided"). Shapes, strides and scalars' values
+are arguments, so that one compiled kernel serves every size.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from needle.backend.opencl.building.types import arithmetic_type, cl_type
+from needle.backend.records import FusedProgram, Node
+from needle.dtypes import DType, is_float, is_integer
+
+_NAMES = re.compile(r"\b[xyzT]\b")
+
+
+def type_definitions(dtypes: Sequence[DType]) -> str:
+    """The DEFINE_ macros for every element type among `dtypes`."""
+    lines = []
+    for dtype in dict.fromkeys(dtypes):
+        name = cl_type(dtype)
+        lines.append(f"DEFINE_ACCESS({name})")
+        if is_integer(dtype):
+            lines.append(f"DEFINE_INTEGER({name})")
+        elif is_float(dtype):
+            lines.append(f"DEFINE_FLOAT({arithmetic_type(dtype)})")
+    return " ".join(dict.fromkeys(lines))
+
+
+def parameters(program: FusedProgram, output_count: int) -> str:
+    """The kernel's parameters for outputs, inputs and scalars, outputs and inputs with their first position."""
+    arrays = enumerate(_arrays(program, output_count))
+    return ", ".join(
+        [*(f"{pointer}{name}, const long start{k}" for k, (pointer, name) in arrays), *_scalar_parameters(program)]
+    )
+
+
+def _arrays(program: FusedProgram, output_count: int) -> list[tuple[str, str]]:
+    """The outputs and inputs as (their pointer's type, the name that loads and stores know them by)."""
+    outputs = (program.dtypes[number] for number in program.outputs[:output_count])
+    return [
+        *((f"__global {cl_type(dtype)} *", f"out{k}") for k, dtype in enumerate(outputs)),
+        *((f"__global const {cl_type(dtype)} *", f"in{k}") for k, dtype in enumerate(program.inputs, output_count)),
+    ]
+
+
+def _scalar_parameters(program: FusedProgram) -> list[str]:
+    # A half cannot be a kernel argument: it travels as a float.
+    scalars = ("float" if d.name == "float16" else cl_type(d) for d in program.scalars)
+    return [f"const {scalar} scalar{i}" for i, scalar in enumerate(scalars)]
+
+
+def loads(program: FusedProgram, output_count: int, columns: Sequence[str], full: bool) -> str:
+    """Statements that read one vector of each input: a whole one, or the row's last `lanes` elements."""
+    lines = []
+    for i, dtype in enumerate(program.inputs):
+        operand = output_count + i
+        base = f"in{operand} + at[{operand}]"
+        name, kind = cl_type(dtype), columns[operand]
+        stride = "1" if kind == "contiguous" else f"COLUMN_STRIDE({operand})"
+        if kind == "uniform":
+            value = f"LIT({name}, *({base}))"
+        elif kind == "contiguous" and full:
+            value = f"LOAD_CONTIGUOUS({name}, {base} + column)"
+        else:
+            value = f"gather_{name}({base} + column * {stride}, {stride}, {'WIDTH' if full else 'lanes'})"
+        lines.append(f"const VEC({name}) v{i} = {value};")
+    return "\n".join(lines)
+
+
+def block_defines(
+    program: FusedProgram, output_count: int, columns: Sequence[str], turned: Sequence[bool]
+) -> dict[str, str | int]:
+    """What `tiles` needs to read those inputs in blocks that are `turned`, of all operands; nothing if none is."""
+    blocks, types = {}, []
+    for i, dtype in enumerate(program.inputs):
+        operand, name = output_count + i, cl_type(dtype)
+        if turned[operand]:
+            base, stride = f"in{operand} + at[{operand}]", f"COLUMN_STRIDE({operand})"
+            blocks[i] = (
+                f"VEC({name}) block{i}[WIDTH]; read_block_{name}({base} + column * {stride}, {stride}, block{i});"
+            )
+            types.append(f"DEFINE_BLOCK({name})")
+    if not blocks:
+        return {}
+    rows = loads(program, output_count, columns, full=True).splitlines()
+    for i in blocks:
+        rows[i] = f"const VEC({cl_type(program.inputs[i])}) v{i} = block{i}[u];"
+    return {
+        "BLOCK_TYPES": " ".join(dict.fromkeys(types)),
+        "LOAD_BLOCK": "\n".join(blocks.values()),
+        "LOAD_ROW": "\n".join(rows),
+    }
+
+
+def stores(program: FusedProgram, output_count: int, columns: Sequence[str], full: bool) -> str:
+    """Statements that write one vector of each output, or the row's last `lanes` elements."""
+    lines = []
+    for k in range(output_count):
+        name = cl_type(program.dtypes[program.outputs[k]])
+        stride = "1" if columns[k] == "contiguous" else f"COLUMN_STRIDE({k})"
+        base = f"out{k} + at[{k}] + column"
+        if columns[k] == "contiguous" and full:
+            lines.append(f"STORE_CONTIGUOUS({name}, {base}, result{k});")
+        else:
+            lines.append(f"scatter_{name}({base} * {stride}, {stride}, {'WIDTH' if full else 'lanes'}, result{k});")
+    return "\n".join(lines)
+
+
+def streaming_defines(program: FusedProgram, output_count: int) -> dict[str, str | int]:
+    """What `elementwise` needs to write whole vectors of its contiguous outputs past the caches."""
+    vectors = [f"VEC({cl_type(program.dtypes[number])})" for number in program.outputs[:output_count]]
+    rows = [f"out{k} + at[{k}]" for k in range(output_count)]
+    targets = list(zip(vectors, rows, strict=True))
+    return {
+        "CAN_STREAM": " && ".join(f"IS_ALIGNED({vector}, {row})" for vector, row in targets),
+        "STREAM_FULL": " ".join(
+            f"STREAM({vector}, {row} + column, result{k});" for k, (vector, row) in enumerate(targets)
+        ),
+    }
+
+
+def compute(program: FusedProgram) -> str:
+    """Statements that compute the program's outputs from its inputs, one for each node."""
+    dtypes = program.dtypes
+    lines = []
+    first_scalar = len(program.inputs)
+    for i, dtype in enumerate(program.scalars):
+        lines.append(f"const VEC({cl_type(dtype)}) v{first_scalar + i} = LIT({cl_type(dtype)}, scalar{i});")
+    first_node = first_scalar + len(program.scalars)
+    for i, node in enumerate(program.nodes):
+        value = _expression(node, [dtypes[j] for j in node.operands])
+        lines.append(f"const VEC({cl_type(node.dtype)}) v{first_node + i} = {value};")
+    for k, number in enumerate(program.outputs):
+        lines.append(f"const VEC({cl_type(dtypes[number])}) result{k} = v{number};")
+    return "\n".join(lines)
+
+
+def _expression(node: Node, operand_dtypes: Sequence[DType]) -> str:
+    """A node's OpenCL expression over the values it reads."""
+    record = node.record
+    source = operand_dtypes[0]
+    if record.typing == "cast":
+        value = f"v{node.operands[0]}"
+        if node.dtype.kind == "b":
+            return f"BOOL({value} != LIT({cl_type(source)}, 0))"
+        if is_float(node.dtype) and not is_float(source):
+            value = f"UNKNOWN({cl_type(source)}, {value})"
+        return f"CAST({cl_type(node.dtype)}, {value})"
+    dtype = node.dtype if record.typing == "select" else source
+    name = cl_type(dtype) if record.typing == "select" else arithmetic_type(dtype)
+    widened = name != cl_type(dtype)
+    values = (f"CAST({name}, v{i})" if widened else f"v{i}" for i in node.operands)
+    names = {"T": name, **dict(zip("xyz", values, strict=False))}
+    text = record.cl if isinstance(record.cl, str) else _for_kind(record.cl, dtype.kind)
+    value = _NAMES.sub(lambda m: names[m[0]], text)
+    if record.typing in ("compare", "logical"):
+        return f"BOOL({value})"
+    return f"CAST({cl_type(node.dtype)}, {value})" if widened else value
+
+
+def _for_kind(choices: Mapping[str, str], kind: str) -> str:
+    return next(text for kinds, text in choices.items() if kind in kinds)
+
+
+def expression_defines(
+    program: FusedProgram, output_count: int, columns: Sequence[str], rank: int
+) -> dict[str, str | int]:
+    """Everything that `cl/expression.h` needs, for a program that stores `output_count` outputs."""
+    operands = output_count + len(program.inputs)
+    return {
+        "RANK": rank,
+        "OPERANDS": max(operands, 1),
+        "PARAMETERS": parameters(program, output_count) or "const long start0",
+        "MOVE_TO_STARTS": " ".join(
+            f"{name} += start{k};" for k, (_, name) in enumerate(_arrays(program, output_count))
+        ),
+        "TYPES": type_definitions(program.dtypes),
+        "LOAD_FULL": loads(program, output_count, columns, full=True),
+        "LOAD_TAIL": loads(program, output_count, columns, full=False),
+        "COMPUTE": compute(program),
+        "STORE_FULL": stores(program, output_count, columns, full=True),
+        "STORE_TAIL": stores(program, output_count, columns, full=False),
+    }
+
+
+def batch_defines(program: FusedProgram, slots: int, reads: Sequence[int]) -> dict[str, str | int]:
+    """Everything that `cl/elementwise_batch.cl` needs, for `slots` sets of contiguous arrays.
+
+    The outputs are a set's first arrays, the inputs those at the positions `reads`.
+    """
+    names = _arrays(program, len(program.outputs))
+    places = [*range(len(program.outputs)), *reads]
+    pointers = {place: pointer.replace("const ", "") for place, (pointer, _) in zip(places, names, strict=True)}
+    parameters = [
+        parameter
+        for slot in range(slots)
+        for parameter in (f"const long size_{slot}", *(f"{pointers[k]}array{k}_{slot}" for k in sorted(pointers)))
+    ]
+    choices = []
+    for place, (pointer, name) in zip(places, names, strict=True):
+        others = "".join(f"slot == {slot} ? array{place}_{slot} : " for slot in range(slots - 1))
+        choices.append(f"{pointer}{name} = {others}array{place}_{slots - 1};")
+    return {
+        **expression_defines(program, len(program.outputs), ("contiguous",) * len(names), 1),
+        "SLOTS": slots,
+        "SIZES": ", ".join(f"size_{slot}" for slot in range(slots)),
+        "PARAMETERS": ", ".join([*parameters, *_scalar_parameters(program)]),
+        "CHOOSE": "\n".join(choices),
+    }

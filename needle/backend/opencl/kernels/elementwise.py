@@ -1,0 +1,149 @@
+"""Launching fused elementwise programs (`cl/elementwise.cl`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from needle.backend.opencl.building.codegen import block_defines, expression_defines, streaming_defines
+from needle.backend.opencl.building.layout import Layout, elementwise_layout
+from needle.backend.opencl.kernels.folding import OperandLayout, worth
+from needle.backend.protocol import ArrayView, Expression
+from needle.backend.records import FusedProgram
+from needle.dtypes import DType
+from needle.strides import broadcast_strides
+
+if TYPE_CHECKING:
+    from needle.backend.opencl.running.device import OpenCLDevice
+
+#: Rows of a tile on a GPU, and on a CPU: see `cl/elementwise.cl`.
+TILE, CPU_TILE = 32, 128
+
+INT64 = np.int64
+
+
+def index_type(device: OpenCLDevice, reach: int) -> str:
+    """The OpenCL type that counts up to `reach`: 32 bits where they are cheaper and suffice."""
+    return "long" if device.launch_shape.wide_index or reach >= 2**30 else "int"
+
+
+def expression_types(program: FusedProgram, output_count: int) -> list[Any]:
+    """The types of a kernel's PARAMETERS: None for a pointer, else the scalar's dtype."""
+    arrays: list[Any] = [None, INT64] * (output_count + len(program.inputs))
+    return [*arrays, *scalar_types(program)] or [INT64]
+
+
+def scalar_types(program: FusedProgram) -> list[Any]:
+    """The dtypes of a program's scalars as a kernel's parameters."""
+    return [np.float32 if d.name == "float16" else np.uint8 if d.kind == "b" else d.type for d in program.scalars]
+
+
+def expression_arguments(expression: Expression, outputs: Sequence[ArrayView] = ()) -> list[Any]:
+    """The arguments for a kernel's PARAMETERS."""
+    arguments: list[Any] = []
+    for view in (*outputs, *expression.inputs):
+        arguments += (view.buffer, view.offset)
+    arguments += expression.scalars
+    return arguments or [0]
+
+
+def width_for(device: OpenCLDevice, program: FusedProgram, *others: DType) -> int:
+    """Vector lanes for a program: so many of its widest element as fill the device's vectors."""
+    return device.launch_shape.width(max(d.itemsize for d in (*program.dtypes, *others)))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All of a launch that depends on the program and the operands' shapes alone."""
+
+    kernel: Any
+    groups: tuple[int]
+    local: tuple[int]
+    arguments: tuple[Any, ...]  # those before the expression's
+
+
+def elementwise(device: OpenCLDevice, expression: Expression, outputs: Sequence[ArrayView]) -> None:
+    """Compute `expression` over the shape of `outputs` in one launch."""
+    geometry = tuple([(view.shape, view.strides) for view in (*outputs, *expression.inputs)])
+    plan = device.elementwise_plan(expression.program, len(outputs), geometry)
+    device.launch(plan.kernel, plan.groups, plan.local, *plan.arguments, *expression_arguments(expression, outputs))
+
+
+def elementwise_plan(
+    device: OpenCLDevice, program: FusedProgram, output_count: int, geometry: tuple[OperandLayout, ...]
+) -> Plan:
+    """How `program` runs on operands of the given shapes and strides, outputs first."""
+    shape = geometry[0][0]
+    layout = elementwise_layout(shape, tuple(broadcast_strides(s, strides, shape) for s, strides in geometry))
+    width = width_for(device, program)
+    streamed = _is_streamed(device, program, output_count, layout, width)
+    kernel = device.expression_kernel(
+        (
+            "elementwise",
+            program,
+            layout.columns,
+            layout.rank,
+            layout.transposed,
+            layout.turned,
+            width,
+            streamed,
+            index_type(device, layout.reach),
+        ),
+        lambda: _build(device, program, output_count, layout, width, streamed),
+    )
+    rows, local = prod(layout.shape[:-1]), device.launch_shape.local_size
+    vectors = -(-layout.shape[-1] // width)
+    if layout.transposed:
+        piece = _tile(local)
+        pieces = _tiles(layout, vectors, local)
+    else:
+        pieces, piece = rows * vectors, 1
+    groups = min(device.launch_shape.groups, worth(device.launch_shape, pieces * piece))
+    return Plan(kernel, (groups,), (local,), (device.layout_buffer(layout), rows, -(-pieces // groups)))
+
+
+def _is_streamed(device: OpenCLDevice, program: FusedProgram, output_count: int, layout: Layout, width: int) -> bool:
+    """Whether results go past the caches: large ones do, written in vectors that can be aligned in every row."""
+    itemsize = min([program.dtypes[number].itemsize for number in program.outputs[:output_count]])
+    return (
+        device.launch_shape.streams(prod(layout.shape) * itemsize)
+        and not layout.transposed
+        and all(s[-1] == 1 and not any(step % width for step in s[:-1]) for s in layout.strides[:output_count])
+    )
+
+
+def _tile(local: int) -> int:
+    """Rows of a tile where a work-group has `local` work-items."""
+    return CPU_TILE if local == 1 else TILE
+
+
+def _tiles(layout: Layout, vectors: int, local: int) -> int:
+    """The tiles of a transposed layout whose rows have so many vectors (see `cl/elementwise.cl`)."""
+    tile = _tile(local)
+    return prod(layout.shape[:-2]) * -(-layout.shape[-2] // tile) * -(-vectors // max(1, local // tile))
+
+
+def _build(
+    device: OpenCLDevice, program: FusedProgram, output_count: int, layout: Layout, width: int, streamed: bool
+) -> Any:
+    local = device.launch_shape.local_size
+    defines = {
+        "WIDTH": width,
+        "INDEX": index_type(device, layout.reach),
+        "LOCAL": local,
+        "TILED": int(layout.transposed),
+        "TILE": _tile(local),
+        **expression_defines(program, output_count, layout.columns, layout.rank),
+    }
+    if layout.transposed and local == 1 and width > 1:
+        defines |= block_defines(program, output_count, layout.columns, layout.turned)
+    if streamed:
+        defines |= streaming_defines(program, output_count)
+    name = "tiles" if layout.transposed else "elementwise"
+    return device.kernel(
+        "elementwise.cl", name, defines, [None, INT64, INT64, *expression_types(program, output_count)]
+    )

@@ -1,0 +1,238 @@
+"""The launcher of `cl/matmul.cl` and `cl/matvec.cl`: batched products of strided matrices and vectors."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from needle.backend.opencl.building.programs import Defines
+from needle.backend.opencl.building.types import wrapping_type
+from needle.backend.opencl.kernels.matmul_split import ceil_div, split
+from needle.backend.opencl.shapes.launch_shape import LaunchShape
+from needle.backend.protocol import ArrayView
+from needle.dtypes import DType, Shape
+
+if TYPE_CHECKING:
+    from needle.backend.opencl.running.device import OpenCLDevice
+
+#: The kernels: their file, and the dtypes of their parameters: three pointers, then longs, then perhaps a counter.
+_KERNELS = {
+    name: (file, (None,) * 3 + (np.dtype(np.int64),) * longs + (None,) * counters)
+    for name, file, longs, counters in (
+        ("matmul_blocks", "matmul.cl", 19, 1), ("matmul_tiles", "matmul.cl", 16, 0),
+        ("matvec_blocks", "matvec.cl", 17, 0), ("matvec_tiles", "matvec.cl", 16, 0),
+    )
+}  # fmt: skip
+
+Strides = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """A batch dimension: its length and what one step along it adds to the offsets of a and b."""
+
+    length: int
+    a: int
+    b: int
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Matrix products that one launch computes; the fields are the kernels' parameters."""
+
+    a_offset: int
+    b_offset: int
+    c_offset: int
+    rows: int
+    columns: int
+    depth: int
+    a_row: int
+    a_depth: int
+    b_depth: int
+    b_column: int
+    batches: int
+    batch_inner: int
+    a_outer: int
+    a_inner: int
+    b_outer: int
+    b_inner: int
+
+    @property
+    def extents(self) -> tuple[int, ...]:
+        """The parameters after the offsets."""
+        return (
+            self.rows, self.columns, self.depth, self.a_row, self.a_depth, self.b_depth, self.b_column,
+            self.batches, self.batch_inner, self.a_outer, self.a_inner, self.b_outer, self.b_inner,
+        )  # fmt: skip
+
+    def swapped(self) -> _Problem:
+        """The transposed product, B.T @ A.T; its result lies in memory alike where A has one row."""
+        return _Problem(
+            self.b_offset, self.a_offset, self.c_offset, self.columns, self.rows, self.depth,
+            self.b_column, self.b_depth, self.a_depth, self.a_row, self.batches, self.batch_inner,
+            self.b_outer, self.b_inner, self.a_outer, self.a_inner,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Launch:
+    """A launch but for the buffers; `swapped` says that b is the kernel's A."""
+
+    kernel: str
+    defines: Defines
+    swapped: bool
+    offsets: tuple[int, int, int]
+    arguments: tuple[int, ...]
+    groups: tuple[int]
+    local: tuple[int]
+
+
+def matmul(device: OpenCLDevice, inputs: Sequence[ArrayView], outputs: Sequence[ArrayView]) -> None:
+    """c = a @ b for a of shape (..., M, K), b of (..., K, N) and c of (..., M, N), contiguous.
+
+    a, b and c have one dtype; the batch dimensions of a and b broadcast to c's. On bools, `@` is any(a and b).
+    """
+    a, b = inputs
+    (c,) = outputs
+    if 0 in c.shape:
+        return
+    for launch in _plan(a.shape, a.strides, b.shape, b.strides, c.dtype, device.launch_shape):
+        file, parameters = _KERNELS[launch.kernel]
+        kernel = device.kernel(file, launch.kernel, launch.defines, parameters)
+        x, y = (b, a) if launch.swapped else (a, b)
+        x_offset, y_offset, c_offset = launch.offsets
+        device.launch(
+            kernel, launch.groups, launch.local, x.buffer, y.buffer, c.buffer,
+            x.offset + x_offset, y.offset + y_offset, c.offset + c_offset, *launch.arguments,
+            *((device.counter,) if parameters[-1] is None else ()),
+        )  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def _plan(
+    a_shape: Shape, a_strides: Strides, b_shape: Shape, b_strides: Strides, dtype: DType, launch_shape: LaunchShape
+) -> tuple[_Launch, ...]:
+    """The launches that a product takes: one, but for batches too scattered for the kernels' two dimensions."""
+    return tuple(_launch(problem, dtype, launch_shape) for problem in _problems(a_shape, a_strides, b_shape, b_strides))
+
+
+def _launch(problem: _Problem, dtype: DType, launch_shape: LaunchShape) -> _Launch:
+    swapped = problem.rows == 1 < problem.columns  # a row times a matrix: the matrix, transposed, times the row
+    if swapped:
+        problem = problem.swapped()
+    is_vector = problem.columns == 1
+    tail: tuple[int, ...] = ()
+    if not _on_cpu(dtype, launch_shape):
+        kernel, local = "matvec_tiles" if is_vector else "matmul_tiles", launch_shape.matmul_group**2
+        height, width = _tile(problem, launch_shape)
+        groups = problem.batches * ceil_div(problem.rows, height) * ceil_div(problem.columns, width)
+    elif is_vector:
+        kernel, local = "matvec_blocks", 1
+        tail = (_vector_blocks(problem, launch_shape),)
+        groups = min(problem.batches * tail[0], launch_shape.groups)
+    else:
+        kernel, local = "matmul_blocks", 1
+        cut = split(problem.rows, problem.depth, problem.columns, problem.batches, dtype.itemsize, launch_shape)
+        tail = (cut.row_blocks, cut.column_blocks, cut.depth)
+        most = max(2, launch_shape.cores)  # on a single core too: a launch of one group is taken for a short one
+        groups = min(problem.batches * cut.row_blocks * cut.column_blocks, most)
+    offsets = (problem.a_offset, problem.b_offset, problem.c_offset)
+    by_columns = problem.a_row == 1 != problem.a_depth
+    defines = _defines(kernel, dtype, launch_shape, by_columns)
+    return _Launch(kernel, defines, swapped, offsets, (*problem.extents, *tail), (groups,), (local,))
+
+
+def _defines(kernel: str, dtype: DType, launch_shape: LaunchShape, by_columns: bool) -> Defines:
+    """What a kernel is compiled under: one program for each dtype, or two, for A by rows and by columns."""
+    defines: dict[str, str | int] = {"T": wrapping_type(dtype)}
+    if dtype.kind == "b":
+        defines |= {"ACCUMULATE(s, x, y)": "s |= (x) & (y)", "JOIN(s, x)": "s |= (x)"}
+    if dtype.name == "float16":
+        defines["T_IS_HALF"] = 1
+    if kernel.endswith("_blocks"):
+        defines |= {"ON_CPU": 1, "WIDTH": launch_shape.width(dtype.itemsize)}
+    if kernel == "matmul_blocks":
+        defines |= {"TILE_ROWS": launch_shape.matmul_rows, "BLOCK_DEPTH": launch_shape.matmul_deepest(dtype.itemsize)}
+        defines["BLOCK_SIZE"] = launch_shape.matmul_block_bytes // dtype.itemsize
+        defines["A_ROWS"] = launch_shape.matmul_rows * launch_shape.matmul_strip(dtype.itemsize)
+        defines |= {"A_BY_COLUMNS": 1} if by_columns else {}
+    elif kernel == "matmul_tiles":
+        defines |= {"GROUP": launch_shape.matmul_group, "MICRO": launch_shape.matmul_micro}
+    elif kernel == "matvec_tiles":
+        defines["ITEMS"] = launch_shape.matmul_group**2
+    if kernel.endswith("_tiles") and dtype.kind in "iu" and dtype.itemsize < 4:
+        defines["SUM_T"] = "uint"
+    return defines
+
+
+def _on_cpu(dtype: DType, launch_shape: LaunchShape) -> bool:
+    """Whether the CPU's kernels compute `dtype`: halves, which are summed as floats, are left to the others."""
+    return launch_shape.matmul_rows > 0 and dtype.name != "float16"
+
+
+def _tile(problem: _Problem, launch_shape: LaunchShape) -> tuple[int, int]:
+    """The rows and columns of C that a work-group of matmul_tiles or matvec_tiles computes."""
+    if problem.columns > 1:
+        return (launch_shape.matmul_group * launch_shape.matmul_micro,) * 2
+    items = launch_shape.matmul_group**2
+    near = min(32, items)
+    return (items // near if problem.a_depth == 1 else near), 1
+
+
+def _vector_blocks(problem: _Problem, launch_shape: LaunchShape) -> int:
+    """How many blocks the rows of a matrix-vector product are split into: none costs less than a launch."""
+    rows, cores = problem.rows, launch_shape.cores
+    if problem.a_depth == 1:
+        wanted = min(launch_shape.groups, rows // 8)
+    else:  # long stretches of contiguous rows are read fastest
+        wanted = min(max(cores, rows // 1024), rows // 64)
+    wanted = min(wanted, ceil_div(launch_shape.groups, problem.batches))
+    return max(1, min(wanted, rows * problem.depth // 16384))
+
+
+def _problems(a_shape: Shape, a_strides: Strides, b_shape: Shape, b_strides: Strides) -> Iterator[_Problem]:
+    """The launches that a product takes: one, but for batches that collapse to no fewer than 3 dimensions."""
+    (rows, depth), columns = a_shape[-2:], b_shape[-1]
+    a_row, a_depth = a_strides[-2:]
+    b_depth, b_column = b_strides[-2:]
+    axes = _collapse(_batch_axes(a_shape[:-2], a_strides[:-2], b_shape[:-2], b_strides[:-2]))
+    if axes and axes[-1].b == 0 and (axes[-1].a == rows * a_row or rows == 1):  # one tall matrix
+        a_row = axes[-1].a if rows == 1 else a_row
+        rows *= axes.pop().length
+    outer, inner = [_Axis(1, 0, 0), _Axis(1, 0, 0), *axes][-2:]
+    batches = outer.length * inner.length
+    steps = [[(i * axis.a, i * axis.b) for i in range(axis.length)] for axis in axes[:-2]]
+    for number, offsets in enumerate(itertools.product(*steps)):
+        yield _Problem(
+            sum(a for a, _ in offsets), sum(b for _, b in offsets), number * batches * rows * columns,
+            rows, columns, depth, a_row, a_depth, b_depth, b_column,
+            batches, inner.length, outer.a, inner.a, outer.b, inner.b,
+        )  # fmt: skip
+
+
+def _batch_axes(a_shape: Shape, a_strides: Strides, b_shape: Shape, b_strides: Strides) -> Iterator[_Axis]:
+    """The batch dimensions, outermost first, after broadcasting; those of length 1 are left out."""
+    rank = max(len(a_shape), len(b_shape))
+    missing = [(1, 0)] * rank
+    a = (missing + list(zip(a_shape, a_strides, strict=True)))[-rank:] if rank else []
+    b = (missing + list(zip(b_shape, b_strides, strict=True)))[-rank:] if rank else []
+    for (a_length, a_stride), (b_length, b_stride) in zip(a, b, strict=True):
+        if max(a_length, b_length) > 1:
+            yield _Axis(max(a_length, b_length), a_stride * (a_length > 1), b_stride * (b_length > 1))
+
+
+def _collapse(axes: Iterator[_Axis]) -> list[_Axis]:
+    """The same batch in as few dimensions as strides allow."""
+    merged: list[_Axis] = []
+    for axis in axes:
+        last = merged[-1] if merged else None
+        if last and last.a == axis.a * axis.length and last.b == axis.b * axis.length:
+            merged[-1] = _Axis(last.length * axis.length, axis.a, axis.b)
+        else:
+            merged.append(axis)
+    return merged

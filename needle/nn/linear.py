@@ -1,0 +1,59 @@
+"""`Linear`, a fully connected layer, and `Identity`."""
+
+from __future__ import annotations
+
+from needle import init
+from needle.checks import integer
+from needle.dtypes import DTypeLike
+from needle.nn import functional as F
+from needle.nn.module import Module
+from needle.nn.parameter import Parameter
+from needle.ops.creation import DeviceLike
+from needle.tensor import Tensor
+
+
+class Linear(Module):
+    """x @ weight + bias over the last axis.
+
+    Args:
+        in_features: the size of the input's last axis; the axes before it are free.
+        out_features: the size of the output's last axis.
+        bias: whether there is a bias; without one, `bias` is None.
+        device: where the parameters live.
+        dtype: their floating dtype.
+
+    Attributes:
+        weight: of shape (in_features, out_features), as in the course; drawn by `init.kaiming_uniform`.
+        bias: of shape (1, out_features), drawn by `init.kaiming_uniform(out_features, 1)` as in the course.
+
+    Raises ValueError for an input whose last axis has another size.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: DeviceLike = None,
+        dtype: DTypeLike = "float32",
+    ) -> None:
+        self.in_features = integer("in_features", in_features)
+        self.out_features = integer("out_features", out_features)
+        self.weight = Parameter(init.kaiming_uniform(self.in_features, self.out_features, device=device, dtype=dtype))
+        self.bias: Parameter | None = None
+        if bias:
+            drawn = init.kaiming_uniform(self.out_features, 1, device=device, dtype=dtype)
+            self.bias = Parameter(drawn.reshape((1, self.out_features)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+class Identity(Module):
+    """Returns its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
