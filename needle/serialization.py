@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from needle.backend.protocol import Device
-from needle.dtypes import ALL, is_bool, kind_of
+from needle.dtypes import ALL, as_dtype, is_bool, kind_of
 from needle.replacing import replacing
 from needle.tensor import Tensor, asarray
 
@@ -31,12 +31,14 @@ def save(path: StrPath, obj: Any) -> None:
 
     Args:
         path: the file; one that exists is replaced.
-        obj: a flat dict of names to tensors, numbers or strings, or something whose `state_dict()` is one: a
-            module or an optimiser.
+        obj: a dict of names to tensors, NumPy arrays, numbers or strings, or something whose `state_dict()` is one: a
+            module or an optimiser. Dicts, modules and optimisers may be among the values, nested at will: the
+            names in the file are then the path, as in "model.0.weight", and `load` gives one flat dict.
 
     Raises:
         TypeError: for another object, or another value in the dict.
-        ValueError: for the name "__metadata__", which the format keeps for itself.
+        ValueError: for the name "__metadata__", which the format keeps for itself, and for two values whose paths
+            are the same.
         FileNotFoundError: if the folder does not exist.
     """
     target = Path(os.path.realpath(path))  # through a link, not over it
@@ -100,20 +102,36 @@ def _damaged(path: StrPath, why: object) -> ValueError:
 
 
 def _split(obj: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The tensors, on the host, and the other values of what `save` was given."""
-    entries = obj.state_dict() if hasattr(obj, "state_dict") else obj
-    if not isinstance(entries, Mapping):
-        raise TypeError(f"save takes a dict of names to tensors, or a module; not a {type(obj).__name__}")
-    tensors, values = {}, {}
-    for name, value in entries.items():
-        if not isinstance(name, str):
-            raise TypeError(f"the names of what is saved must be strings; {name!r} is a {type(name).__name__}")
+    """The tensors, on the host, and the other values of what `save` was given, by their path."""
+    tensors: dict[str, np.ndarray] = {}
+    values: dict[str, Any] = {}
+    for name, value in _flattened(obj):
         if name == "__metadata__":
             raise ValueError(f"{name!r} is a name that the format keeps for itself")
+        if name in tensors or name in values:
+            raise ValueError(f"two of the values to save are called {name!r}; rename one of the keys")
         if isinstance(value, Tensor):
             tensors[name] = value.numpy()
+        elif isinstance(value, np.ndarray):
+            tensors[name] = np.require(value, as_dtype(value.dtype), "C")
+        elif isinstance(value, np.generic):
+            values[name] = value.item()
         elif isinstance(value, (bool, int, float, str)):
             values[name] = value
         else:
             raise TypeError(f"cannot save {name!r}: a {type(value).__name__} is not a tensor, a number or a string")
     return tensors, values
+
+
+def _flattened(obj: Any) -> Iterator[tuple[str, Any]]:
+    """Each value in nested dicts and in what has a `state_dict`, with the names on the way to it joined by dots."""
+    entries = obj.state_dict() if hasattr(obj, "state_dict") else obj
+    if not isinstance(entries, Mapping):
+        raise TypeError(f"save takes a dict of names to tensors, or a module; not a {type(obj).__name__}")
+    for name, value in entries.items():
+        if not isinstance(name, str):
+            raise TypeError(f"the names of what is saved must be strings; {name!r} is a {type(name).__name__}")
+        if isinstance(value, Mapping) or hasattr(value, "state_dict"):
+            yield from ((f"{name}.{rest}", inner) for rest, inner in _flattened(value))
+        else:
+            yield name, value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
@@ -22,18 +22,21 @@ class Dataset:
         transforms: functions that `apply_transforms` applies one after the other, as in the course.
     """
 
+    #: What `apply_transforms` applies; empty too where a subclass does not call `super().__init__()`.
+    transforms: Sequence[Transform] = ()
+
     def __init__(self, transforms: Sequence[Transform] | None = None) -> None:
         self.transforms = list(transforms or ())
 
     def __getitem__(self, index: int) -> Any:
-        """Item `index`: an array, a number, or a tuple of such. Raises IndexError beyond the last."""
+        """Item `index`: an array, a number, a string, or a tuple or dict of those. IndexError beyond the last."""
         raise NotImplementedError(f"{type(self).__name__} defines no __getitem__")
 
     def __len__(self) -> int:
         raise NotImplementedError(f"{type(self).__name__} defines no __len__")
 
     def batch(self, indices: np.ndarray) -> Any:
-        """The items at `indices` stacked: an array, or a tuple of arrays, with a new first axis.
+        """The items at `indices` stacked along a new first axis, as `stack` does it.
 
         `DataLoader` calls it. Override it where a batch can be had faster than item by item.
         """
@@ -82,16 +85,37 @@ class TensorDataset(Dataset):
 
 
 def stack(items: Sequence[Any]) -> Any:
-    """Items of one form stacked along a new first axis: an array, or for tuples a tuple of arrays.
+    """Items of one form stacked along a new first axis.
 
-    The elements of a tuple, and items that are no tuples, are arrays, numbers or lists of numbers: Python's
-    ints become int64, its floats float32. Raises ValueError where the items' shapes or lengths differ.
+    Arrays, numbers and lists of numbers give an array: Python's ints become int64, its floats float32. Tuples give a
+    tuple and dicts a dict, each element stacked by itself; they may be nested. Strings give a list of strings.
+    Raises ValueError where the items' shapes, lengths or keys differ.
     """
-    if not isinstance(items[0], tuple):
-        return _stack_arrays(items)
-    if any(not isinstance(item, tuple) or len(item) != len(items[0]) for item in items):
-        raise ValueError("the items of a batch are tuples of different lengths")
-    return tuple(_stack_arrays(column) for column in zip(*items, strict=True))
+    first = items[0]
+    if isinstance(first, Mapping):
+        if any(not isinstance(item, Mapping) or item.keys() != first.keys() for item in items):
+            raise ValueError(f"the items of a batch are dicts of different keys; the first has {list(first)}")
+        return {key: stack([item[key] for item in items]) for key in first}
+    if isinstance(first, tuple):
+        if any(not isinstance(item, tuple) or len(item) != len(first) for item in items):
+            raise ValueError("the items of a batch are tuples of different lengths")
+        columns = (stack(column) for column in zip(*items, strict=True))
+        return type(first)(*columns) if hasattr(first, "_fields") else tuple(columns)
+    if isinstance(first, (str, bytes)):
+        return list(items)
+    return _stack_arrays(items)
+
+
+def map_arrays(function: Callable[[Any], Any], batch: Any) -> Any:
+    """`batch` with `function` applied to each array in its tuples and dicts; strings and lists of them stay."""
+    if isinstance(batch, Mapping):
+        return {key: map_arrays(function, value) for key, value in batch.items()}
+    if isinstance(batch, tuple):
+        values = (map_arrays(function, value) for value in batch)
+        return type(batch)(*values) if hasattr(batch, "_fields") else tuple(values)
+    if isinstance(batch, (str, bytes)) or (isinstance(batch, list) and batch and isinstance(batch[0], (str, bytes))):
+        return batch
+    return function(batch)
 
 
 def _stack_arrays(items: Sequence[Any]) -> np.ndarray:

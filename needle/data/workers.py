@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from needle.data.dataset import map_arrays
 from needle.ops.random import manual_seed
 from needle.tensor import Tensor
 
@@ -189,6 +190,5 @@ def _batch(fetch: Fetch, chunk: np.ndarray) -> bytes:
 
 
 def _on_host(batch: Any) -> Any:
-    if isinstance(batch, tuple):
-        return tuple(map(_on_host, batch))
-    return batch.numpy() if isinstance(batch, Tensor) else batch
+    """`batch` with NumPy arrays in place of tensors."""
+    return map_arrays(lambda array: array.numpy() if isinstance(array, Tensor) else array, batch)

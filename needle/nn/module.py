@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from reprlib import recursive_repr
 from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
 
 from needle.nn.parameter import Parameter
 from needle.ops.creation import DeviceLike, as_device
@@ -30,9 +33,14 @@ class Module:
             def forward(self, x):
                 return x * self.s
 
-    Parameters and modules belong to a module if they are among its attributes, also in lists, tuples and
-    dicts, nested at will. Their names are the path to them: `layers.0.weight`. One that is reached in
-    several ways counts once, under the name found first. `__init__` need not call `super().__init__()`.
+    Parameters and modules belong to a module if they are among its attributes, also in lists, tuples, deques
+    and dicts, nested at will. Their names are the path to them: `layers.0.weight`. One that is reached in
+    several ways counts once, under the name found first. In a set or a NumPy array they have no name: they are
+    refused with a TypeError when the parameters are asked for. `__init__` need not call `super().__init__()`.
+
+    An attribute that holds a parameter takes another Parameter or None, one that holds a module another Module or
+    None, and a buffer another Tensor or None; TypeError otherwise, because the old one would silently drop out of
+    the module's parameters or of its state.
     """
 
     #: Whether the module is being trained: dropout and batch normalisation behave accordingly.
@@ -44,6 +52,10 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.forward(*args, **kwargs)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        _check_replacement(self, name, value)
+        object.__setattr__(self, name, value)
 
     # -- what it consists of --------------------------------------------------------------------
 
@@ -96,8 +108,9 @@ class Module:
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Set the attribute `name` to a tensor that is part of the state but not trained, such as a running mean.
 
-        It moves with the module, and if `persistent` is saved with it. Assigning another tensor to the
-        attribute replaces it. Raises TypeError unless `tensor` is a Tensor or None, ValueError for a name
+        It moves with the module, and if `persistent` is saved with it. Assigning another tensor to the attribute
+        replaces it; a Parameter assigned to it is a parameter from then on, and no buffer. Raises TypeError unless
+        `tensor` is a Tensor or None, ValueError for a name
         with a dot or that is already something else.
         """
         if tensor is not None and (not isinstance(tensor, Tensor) or isinstance(tensor, Parameter)):
@@ -105,8 +118,8 @@ class Module:
         known = self.__dict__.setdefault("_buffer_names", {})
         if not name or "." in name or (hasattr(self, name) and name not in known):
             raise ValueError(f"buffer name {name!r} is empty, has a dot or is taken")
+        object.__setattr__(self, name, tensor)
         known[name] = persistent
-        setattr(self, name, tensor)
 
     def _buffer_places(self) -> Iterator[tuple[str, Tensor, bool]]:
         """Each buffer once: its name, the tensor, whether it is persistent."""
@@ -207,6 +220,33 @@ class Module:
         return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
 
 
+def _check_replacement(module: Module, name: str, value: Any) -> None:
+    """Raise TypeError if `value`, assigned to the attribute `name`, would drop a parameter, module or buffer."""
+    if isinstance(value, Parameter):
+        module.__dict__.get("_buffer_names", {}).pop(name, None)
+        return
+    if value is None:
+        return
+    if name in module.__dict__.get("_buffer_names", ()):
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"the buffer {name!r} of {type(module).__name__} must be a Tensor or None, not {type(value).__name__}; "
+                "ndl.asarray(...) makes one"
+            )
+        return
+    held = module.__dict__.get(name)
+    if isinstance(held, Parameter):
+        raise TypeError(
+            f"{name!r} is a parameter of {type(module).__name__}; it can be replaced by a Parameter or None, not by "
+            f"{type(value).__name__}: wrap it as nn.Parameter(...), or write into {name}.data"
+        )
+    if isinstance(held, Module) and not isinstance(value, Module):
+        raise TypeError(
+            f"{name!r} is a module of {type(module).__name__}; it can be replaced by a Module or None, not by "
+            f"{type(value).__name__}"
+        )
+
+
 def _join(prefix: str, name: str) -> str:
     return f"{prefix}.{name}" if prefix else name
 
@@ -222,10 +262,25 @@ def _leaves(module: Module, prefix: str) -> Iterator[tuple[str, Parameter | Modu
         name, value = stack.pop()
         if isinstance(value, (Parameter, Module)):
             yield name, value
-        elif isinstance(value, (list, tuple, dict)) and id(value) not in seen:
+        elif isinstance(value, (list, tuple, deque, Mapping)) and id(value) not in seen:
             seen.add(id(value))
-            items = value.items() if isinstance(value, dict) else enumerate(value)
+            items = value.items() if isinstance(value, Mapping) else enumerate(value)
             stack += [(f"{name}.{key}", item) for key, item in items][::-1]
+        elif isinstance(value, (set, frozenset, np.ndarray)):
+            _check_holds_none(name, value)
+
+
+def _check_holds_none(name: str, container: set[Any] | frozenset[Any] | np.ndarray) -> None:
+    """Raise TypeError if parameters or modules are in a container that gives them no name."""
+    if isinstance(container, np.ndarray) and container.dtype != object:
+        return
+    items = container.ravel() if isinstance(container, np.ndarray) else container
+    found = next((item for item in items if isinstance(item, (Parameter, Module))), None)
+    if found is not None:
+        raise TypeError(
+            f"{name!r} holds a {type(found).__name__} in a {type(container).__name__}, where it has no name; "
+            "keep parameters and modules in a list, a tuple or a dict"
+        )
 
 
 def _named_modules(root: Module, name: str, seen: set[int]) -> Iterator[tuple[str, Module]]:

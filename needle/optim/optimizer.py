@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from needle.array import NDArray, evaluation, writing
 from needle.backend.protocol import Device
 from needle.dtypes import DType, compute_dtype
@@ -70,7 +72,8 @@ class Optimizer:
             if id(param) in known:
                 raise ValueError(f"parameter {i}, of shape {param.shape}, is given twice")
             known.add(id(param))
-        merged = {**self.defaults, **group, "params": params}
+        options = {name: _plain(value) for name, value in {**self.defaults, **group}.items()}
+        merged = {**options, "params": params}
         self._check_options(merged)
         self.params.extend(params)
         self.param_groups.append(merged)
@@ -166,6 +169,14 @@ class Optimizer:
 
     zero_grad = reset_grad
 
+    def __repr__(self) -> str:
+        """The optimiser with a line for each group: how many parameters, and their options."""
+        lines = []
+        for i, group in enumerate(self.param_groups):
+            options = "".join(f", {name}={value}" for name, value in group.items() if name != "params")
+            lines.append(f"  (group {i}): parameters={len(group['params'])}{options}")
+        return "\n".join([f"{type(self).__name__}(", *lines, ")"])
+
     # -- state ----------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
@@ -200,9 +211,10 @@ class Optimizer:
             if lacking:
                 raise ValueError(f"the state of {type(self).__name__} lacks {_names(lacking)}")
         for i, group in enumerate(self.param_groups):
-            self._check_options({name: state_dict[f"param_groups.{i}.{name}"] for name in group if name != "params"})
+            loaded = {name: _plain(state_dict[f"param_groups.{i}.{name}"]) for name in group if name != "params"}
+            self._check_options(loaded)
         for key, (group, name) in options.items():
-            group[name] = state_dict[key]
+            group[name] = _plain(state_dict[key])
         self.state = {self.params[index]: state for index, state in states.items()}
 
     def _options(self) -> dict[str, tuple[dict[str, Any], str]]:
@@ -258,10 +270,15 @@ def _check_gradient(param: Tensor) -> None:
 def check_range(group: Mapping[str, Any], **ranges: tuple[float, float]) -> None:
     """Raise ValueError for an option that is no number or lies outside its range [low, high)."""
     for name, (low, high) in ranges.items():
-        value = group[name]
+        value = _plain(group[name])
         if not isinstance(value, (int, float)) or not low <= value < high:
             bound = f"at least {low}" if high == float("inf") else f"at least {low} and below {high}"
             raise ValueError(f"{name}={value!r} must be {bound}")
+
+
+def _plain(value: Any) -> Any:
+    """An option as Python's number where it is NumPy's."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _check_parameter(index: int, param: Any) -> None:

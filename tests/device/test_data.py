@@ -6,7 +6,7 @@ import gzip
 import os
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -87,6 +87,22 @@ def test_the_order_depends_on_seed_and_epoch_alone(device):
     assert len({tuple(rows(one)) for one in unseeded}) > 1
 
 
+def test_without_a_seed_the_order_comes_from_needles_generator(device):
+    def orders(loader: DataLoader) -> list[list[float]]:
+        ndl.manual_seed(5)
+        return [rows(loader) for _ in range(3)]
+
+    loader = DataLoader(TensorDataset(X), 4, shuffle=True)
+    first = orders(loader)
+    assert orders(loader) == orders(DataLoader(TensorDataset(X), 4, shuffle=True)) == first
+    assert len({tuple(order) for order in first}) > 1
+    ndl.manual_seed(5)
+    drawn = ndl.rand(4).numpy()
+    ndl.manual_seed(5)
+    list(DataLoader(TensorDataset(X), 4))  # in order: nothing is drawn
+    np.testing.assert_array_equal(ndl.rand(4).numpy(), drawn)
+
+
 def test_two_iterations_at_once(device):
     loader = DataLoader(TensorDataset(X), batch_size=1, shuffle=True, seed=0)
     pairs = list(zip(loader, loader, strict=True))
@@ -99,6 +115,40 @@ def test_items_are_stacked(device):
     assert [t.dtype for t in batches[0]] == [np.float32, np.int64]
     assert batches[1][0].tolist() == [9.0, 16.0, 25.0]
     assert batches[1][1].tolist() == [[3, 4], [4, 5], [5, 6]]
+
+
+class Point(NamedTuple):
+    x: float
+    label: int
+
+
+def test_items_may_be_dicts_nested_and_named(device):
+    items = [{"image": np.full(2, i, np.float32), "meta": {"id": i, "name": f"n{i}"}} for i in range(3)]
+    first, last = DataLoader(items, batch_size=2)
+    assert first["image"].shape == (2, 2) and first["image"].device is device
+    assert first["meta"]["id"].numpy().tolist() == [0, 1] and first["meta"]["name"] == ["n0", "n1"]
+    assert last["meta"]["id"].shape == (1,)
+    (batch,) = DataLoader([Point(0.5, 1), Point(1.5, 2)], batch_size=2)
+    assert isinstance(batch, Point) and batch.x.numpy().tolist() == [0.5, 1.5] and batch.label.dtype == ndl.int64
+    ((pair, number),) = DataLoader([((1, 2.0), 3)], batch_size=1)
+    assert pair[1].dtype == ndl.float32 and number.numpy().tolist() == [3]
+    with pytest.raises(ValueError, match=r"dicts of different keys; the first has \['a'\]"):
+        next(iter(DataLoader([{"a": 1}, {"b": 1}], batch_size=2)))
+
+
+def test_a_data_set_need_not_call_the_constructor_of_its_base(device):
+    class Plain(Dataset):
+        def __init__(self) -> None:
+            self.rows = [1.0, 2.0]
+
+        def __getitem__(self, index: int) -> float:
+            return self.apply_transforms(self.rows[index])
+
+        def __len__(self) -> int:
+            return 2
+
+    ((batch,),) = DataLoader(Plain(), batch_size=2)
+    assert batch.numpy().tolist() == [1, 2]
 
 
 def test_plain_sequences_are_data_sets(device):

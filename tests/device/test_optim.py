@@ -425,3 +425,32 @@ def test_bad_gradients(device):
     with pytest.raises(TypeError, match="gradient of a parameter is a ndarray"):
         optimizer.step()
     assert w.tolist() == [1.0, 2.0]
+
+
+def test_numbers_of_numpy_are_options(device):
+    weight = ndl.nn.Parameter([1.0])
+    optimizer = ndl.optim.SGD([weight], lr=np.float32(0.5), momentum=np.float64(0.0), nesterov=np.bool_(False))
+    weight.grad = ndl.ones(1)
+    optimizer.step()
+    assert weight.item() == 0.5 and type(optimizer.lr) is float
+    optimizer.param_groups[0]["lr"] = np.float32(0.25)
+    optimizer.step()
+    assert weight.item() == 0.25
+    again = ndl.optim.SGD([weight], lr=1.0)
+    again.load_state_dict(optimizer.state_dict())
+    assert again.lr == 0.25 and type(again.lr) is float
+    with pytest.raises(ValueError, match=r"lr=.*-1.* must be at least 0"):
+        ndl.optim.SGD([weight], lr=np.float32(-1))
+
+
+def test_the_repr_tells_options_group_by_group(device):
+    groups = [
+        {"params": [ndl.nn.Parameter([1.0])], "lr": 0.5},
+        {"params": [ndl.nn.Parameter([1.0]), ndl.nn.Parameter([2.0])]},
+    ]
+    assert repr(ndl.optim.SGD(groups, lr=0.1)) == (
+        "SGD(\n"
+        "  (group 0): parameters=1, lr=0.5, momentum=0.0, weight_decay=0.0, nesterov=False\n"
+        "  (group 1): parameters=2, lr=0.1, momentum=0.0, weight_decay=0.0, nesterov=False\n"
+        ")"
+    )
