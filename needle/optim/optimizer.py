@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from needle.array import NDArray, evaluation, writing
+from needle.autograd import enable_grad
 from needle.backend.protocol import Device
 from needle.dtypes import DType, compute_dtype
 from needle.errors import DeviceError
@@ -19,6 +20,10 @@ Params = Iterable[Tensor] | Iterable[dict[str, Any]]
 
 #: What an optimiser remembers of one parameter: the number of steps, and arrays.
 State = dict[str, Any]
+
+
+#: What stands in a parameter group beside its options; the second is kept there by learning-rate schedules.
+_BESIDE_OPTIONS = frozenset(("params", "initial_lr"))
 
 
 class Optimizer:
@@ -40,6 +45,9 @@ class Optimizer:
 
     #: The names of what is remembered of a parameter, once it has been updated.
     _state_names: tuple[str, ...] = ()
+
+    #: Those of them that only some options need.
+    _optional_state: tuple[str, ...] = ()
 
     def __init__(self, params: Params, defaults: Mapping[str, float] | None = None) -> None:
         if isinstance(params, (Tensor, Mapping)):
@@ -63,7 +71,7 @@ class Optimizer:
         if not isinstance(group, Mapping) or "params" not in group:
             raise TypeError(f'a parameter group must be a dict with the key "params", not {group!r}')
         params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
-        unknown = sorted(group.keys() - self.defaults.keys() - {"params"})
+        unknown = sorted(group.keys() - self.defaults.keys() - _BESIDE_OPTIONS)
         if unknown:
             raise ValueError(f"{type(self).__name__} has no option {unknown[0]!r}; it has {_names(self.defaults)}")
         known = {id(p) for p in self.params}
@@ -96,47 +104,61 @@ class Optimizer:
 
     # -- stepping -------------------------------------------------------------------------------
 
-    def step(self) -> None:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient, in place and without waiting for it.
+
+        `closure` is called first, with gradients enabled: it forgets the gradients, computes the loss, calls its
+        `backward()` and returns it. `step` returns what it returned, without one None.
 
         Parameters of one group, dtype and device take their step in common launches, a few parameters in each. A
         tensor that shares a parameter's memory (`param.detach()`) sees the new values. No graph grows.
         Raises ValueError for a gradient whose shape is not the parameter's, DeviceError for one on another device;
         then no parameter has changed.
         """
+        loss = evaluated(closure)
         for param in self.params:
             if param.grad is not None:
                 _check_gradient(param)
         for group in self.param_groups:  # where there is no memory for the state, no parameter has moved yet
             for param in group["params"]:
                 if param.grad is not None and param not in self.state:
-                    self._state_of(param, self._state_arrays(group))
+                    self._state_of(param, group)
         for group in self.param_groups:
             names = self._state_arrays(group)
             alike: dict[tuple[int, Device, DType, DType], list[tuple[State, tuple[NDArray, ...]]]] = {}
             for param in group["params"]:
                 if param.grad is not None:
-                    state = self._state_of(param, names)
+                    state = self._state_of(param, group)
                     arrays = (memory_of(param), *[state[name] for name in names], param.grad.cached_data)
                     kind = (state.get("step", 0) + 1, param.device, param.dtype, arrays[-1].dtype)
                     alike.setdefault(kind, []).append((state, arrays))
             for (step, *_), members in alike.items():
                 writing.update(partial(self._new_values, group, step), [arrays for _, arrays in members])
-                if "step" in self._state_names:
-                    for state, _ in members:  # a step that failed is not counted
-                        state["step"] = step
+                for state, _ in members:
+                    if "step" in state:
+                        state["step"] = step  # a step that failed is not counted
+        return loss
 
     def _new_values(self, group: Mapping[str, Any], step: int, *arrays: NDArray) -> list[NDArray]:
         """`_update` for a parameter's memory, its state and its gradient, in the dtype that steps are computed in."""
         param, *state, grad = arrays
         dtype = state_dtype(param)
-        values = self._update(group, step, param.astype(dtype), grad.astype(dtype), *state)
+        direction = -grad.astype(dtype) if group.get("maximize") else grad.astype(dtype)
+        values = self._update(group, step, param.astype(dtype), direction, *state)
         values[0] = values[0].astype(param.dtype)
         return values
 
     def _state_arrays(self, group: Mapping[str, Any]) -> tuple[str, ...]:
         """The names of the arrays, like the parameter, that are remembered of each parameter of a group."""
         return ()
+
+    def _first_value(self, group: Mapping[str, Any], name: str) -> float:
+        """What the array `name` of a parameter's state is filled with before the first step."""
+        return 0
+
+    def _counts_steps(self, group: Mapping[str, Any]) -> bool:
+        """Whether `_update` needs the number of the step: it stands in the state then, under "step"."""
+        return "step" in self._state_names
 
     def _update(self, group: Mapping[str, Any], step: int, w: NDArray, g: NDArray, *state: NDArray) -> list[NDArray]:
         """The new values of the parameter `w`, whose gradient is `g`, and of its `state`, in the same order.
@@ -147,16 +169,21 @@ class Optimizer:
         """
         raise NotImplementedError(f"{type(self).__name__} defines no step")
 
-    def _state_of(self, param: Tensor, names: tuple[str, ...]) -> State:
-        """What is remembered of a parameter, with an array of its shape, at first of zeros, under each name."""
+    def _state_of(self, param: Tensor, group: Mapping[str, Any]) -> State:
+        """What is remembered of a parameter, with an array of its shape under each name of `_state_arrays`."""
         state, dtype, device = self.state.get(param, {}), state_dtype(param), param.device
-        zeros = {name: evaluation.full(param.shape, 0, dtype, device) for name in names if name not in state}
-        if zeros:
-            evaluation.realize(list(zeros.values()))  # in one launch
-        count = {"step": 0} if "step" in self._state_names else {}
-        if zeros or count:
+        names = self._state_arrays(group)
+        first = {
+            name: evaluation.full(param.shape, self._first_value(group, name), dtype, device)
+            for name in names
+            if name not in state
+        }
+        if first:
+            evaluation.realize(list(first.values()))  # in one launch
+        count = {"step": 0} if self._counts_steps(group) else {}
+        if first or count:
             state = self.state.setdefault(param, count)
-            state |= zeros
+            state |= first
         for name in names:
             if state[name].device is not param.device:  # the parameter has moved
                 state[name] = state[name].to(param.device)
@@ -173,7 +200,7 @@ class Optimizer:
         """The optimiser with a line for each group: how many parameters, and their options."""
         lines = []
         for i, group in enumerate(self.param_groups):
-            options = "".join(f", {name}={value}" for name, value in group.items() if name != "params")
+            options = "".join(f", {name}={value}" for name, value in group.items() if name not in _BESIDE_OPTIONS)
             lines.append(f"  (group {i}): parameters={len(group['params'])}{options}")
         return "\n".join([f"{type(self).__name__}(", *lines, ")"])
 
@@ -207,12 +234,13 @@ class Optimizer:
             kept = _step_count if name == "step" else _state_array
             states.setdefault(index, {})[name] = kept(key, state_dict[key], self.params[index])
         for index, state in states.items():
-            lacking = [f"state.{index}.{name}" for name in self._state_names if name not in state]
+            needed = [name for name in self._state_names if name not in self._optional_state]
+            lacking = [f"state.{index}.{name}" for name in needed if name not in state]
             if lacking:
                 raise ValueError(f"the state of {type(self).__name__} lacks {_names(lacking)}")
         for i, group in enumerate(self.param_groups):
-            loaded = {name: _plain(state_dict[f"param_groups.{i}.{name}"]) for name in group if name != "params"}
-            self._check_options(loaded)
+            names = group.keys() - _BESIDE_OPTIONS
+            self._check_options({name: _plain(state_dict[f"param_groups.{i}.{name}"]) for name in names})
         for key, (group, name) in options.items():
             group[name] = _plain(state_dict[key])
         self.state = {self.params[index]: state for index, state in states.items()}
@@ -223,7 +251,7 @@ class Optimizer:
             f"param_groups.{i}.{name}": (group, name)
             for i, group in enumerate(self.param_groups)
             for name in group
-            if name != "params"
+            if name not in _BESIDE_OPTIONS
         }
 
     def _place_of(self, key: str) -> tuple[int, str]:
@@ -238,6 +266,14 @@ class Optimizer:
 
 
 # -- for the optimisers -----------------------------------------------------------------------------
+
+
+def evaluated(closure: Callable[[], Any] | None) -> Any:
+    """What `closure` returns, called with gradients enabled; None without one."""
+    if closure is None:
+        return None
+    with enable_grad():
+        return closure()
 
 
 def memory_of(param: Tensor) -> NDArray:
@@ -274,6 +310,34 @@ def check_range(group: Mapping[str, Any], **ranges: tuple[float, float]) -> None
         if not isinstance(value, (int, float)) or not low <= value < high:
             bound = f"at least {low}" if high == float("inf") else f"at least {low} and below {high}"
             raise ValueError(f"{name}={value!r} must be {bound}")
+
+
+def check_flags(group: Mapping[str, Any], *names: str) -> None:
+    """Raise ValueError for an option that is neither True nor False."""
+    for name in names:
+        if not isinstance(group[name], bool):
+            raise ValueError(f"{name}={group[name]!r} must be True or False")
+
+
+def check_betas(betas: Any) -> tuple[float, float]:
+    """The two decay rates. Raises TypeError unless there are two."""
+    try:
+        first, second = betas
+    except (TypeError, ValueError):
+        raise TypeError(f"betas={betas!r} must be two numbers; beta1 and beta2 are keywords") from None
+    return first, second
+
+
+def with_l2(w: NDArray, g: NDArray, group: Mapping[str, Any]) -> NDArray:
+    """The gradient `g` with that of the L2 penalty weight_decay / 2 * w ** 2."""
+    decay = float(group["weight_decay"])
+    return g + decay * w if decay else g
+
+
+def shrunk(w: NDArray, group: Mapping[str, Any]) -> NDArray:
+    """The weight after decoupled weight decay, which does not pass through the gradient: w - lr * weight_decay * w."""
+    factor = 1 - float(group["lr"]) * float(group["weight_decay"])
+    return factor * w if factor != 1 else w
 
 
 def _plain(value: Any) -> Any:

@@ -11,39 +11,127 @@ import pytest
 
 import needle as ndl
 from needle.array import expression
-from needle.optim import SGD, Adam, AdamW, Optimizer
+from needle.optim import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, NAdam, Optimizer, RAdam, RMSprop
 
 SHAPES = [(3, 5), (5,), (), (64, 70), (0, 4)]
 STEPS = 5
 
 
-def sgd(w: np.ndarray, grads: list[np.ndarray], *, lr=0.01, momentum=0.0, weight_decay=0.0, nesterov=False):
+def sgd(
+    w: np.ndarray, grads: list[np.ndarray], *,
+    lr=0.01, momentum=0.0, weight_decay=0.0, nesterov=False, dampening=0.0, maximize=False,
+):  # fmt: skip
     u = np.zeros_like(w)
-    for g in grads:
-        g = g + weight_decay * w
-        u = momentum * u + g
+    for t, g in enumerate(grads, start=1):
+        g = (-g if maximize else g) + weight_decay * w
+        u = momentum * u + (1 if t == 1 else 1 - dampening) * g
         w = w - lr * (g + momentum * u if nesterov else u)
     return w
 
 
 def adam(
     w: np.ndarray, grads: list[np.ndarray], *,
-    lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, decoupled=False,
+    lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False, maximize=False, decoupled=False,
 ):  # fmt: skip
-    m, v = np.zeros_like(w), np.zeros_like(w)
+    m, v, largest = np.zeros_like(w), np.zeros_like(w), np.zeros_like(w)
     for t, g in enumerate(grads, start=1):
+        g = -g if maximize else g
         if decoupled:
             w = w - lr * weight_decay * w
         else:
             g = g + weight_decay * w
         m = betas[0] * m + (1 - betas[0]) * g
         v = betas[1] * v + (1 - betas[1]) * g**2
-        w = w - lr * (m / (1 - betas[0] ** t)) / (np.sqrt(v / (1 - betas[1] ** t)) + eps)
+        largest = np.maximum(largest, v) if amsgrad else v
+        w = w - lr * (m / (1 - betas[0] ** t)) / (np.sqrt(largest / (1 - betas[1] ** t)) + eps)
     return w
 
 
 def adamw(w: np.ndarray, grads: list[np.ndarray], *, weight_decay=1e-2, **options: Any):
     return adam(w, grads, weight_decay=weight_decay, decoupled=True, **options)
+
+
+def adamax(w: np.ndarray, grads: list[np.ndarray], *, lr=2e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
+    m, u = np.zeros_like(w), np.zeros_like(w)
+    for t, g in enumerate(grads, start=1):
+        g = g + weight_decay * w
+        m = betas[0] * m + (1 - betas[0]) * g
+        u = np.maximum(betas[1] * u, np.abs(g) + eps)
+        w = w - lr / (1 - betas[0] ** t) * m / u
+    return w
+
+
+def nadam(
+    w: np.ndarray, grads: list[np.ndarray], *,
+    lr=2e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, momentum_decay=4e-3, decoupled_weight_decay=False,
+):  # fmt: skip
+    m, v = np.zeros_like(w), np.zeros_like(w)
+    product = 1.0
+    for t, g in enumerate(grads, start=1):
+        w, g = (w - lr * weight_decay * w, g) if decoupled_weight_decay else (w, g + weight_decay * w)
+        mu, ahead = (betas[0] * (1 - 0.5 * 0.96 ** (k * momentum_decay)) for k in (t, t + 1))
+        product *= mu
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g**2
+        mean = (1 - mu) / (1 - product) * g + ahead / (1 - product * ahead) * m
+        w = w - lr * mean / (np.sqrt(v / (1 - betas[1] ** t)) + eps)
+    return w
+
+
+def radam(
+    w: np.ndarray, grads: list[np.ndarray], *,
+    lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, decoupled_weight_decay=False,
+):  # fmt: skip
+    m, v = np.zeros_like(w), np.zeros_like(w)
+    for t, g in enumerate(grads, start=1):
+        w, g = (w - lr * weight_decay * w, g) if decoupled_weight_decay else (w, g + weight_decay * w)
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g**2
+        n = 2 / (1 - betas[1]) - 1
+        p = n - 2 * t * betas[1] ** t / (1 - betas[1] ** t)
+        step = m / (1 - betas[0] ** t)
+        if p > 5:
+            r = np.sqrt((p - 4) * (p - 2) * n / ((n - 4) * (n - 2) * p))
+            step = step * r / ((np.sqrt(v) + eps) / np.sqrt(1 - betas[1] ** t))
+        w = w - lr * step
+    return w
+
+
+def rmsprop(
+    w: np.ndarray, grads: list[np.ndarray], *,
+    lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, centered=False,
+):  # fmt: skip
+    v, a, u = np.zeros_like(w), np.zeros_like(w), np.zeros_like(w)
+    for g in grads:
+        g = g + weight_decay * w
+        v = alpha * v + (1 - alpha) * g**2
+        a = alpha * a + (1 - alpha) * g if centered else a
+        u = momentum * u + g / (np.sqrt(v - a**2) + eps)
+        w = w - lr * u
+    return w
+
+
+def adagrad(
+    w: np.ndarray, grads: list[np.ndarray], *,
+    lr=1e-2, lr_decay=0.0, weight_decay=0.0, initial_accumulator_value=0.0, eps=1e-10,
+):  # fmt: skip
+    s = np.full_like(w, initial_accumulator_value)
+    for t, g in enumerate(grads, start=1):
+        g = g + weight_decay * w
+        s = s + g**2
+        w = w - lr / (1 + (t - 1) * lr_decay) * g / (np.sqrt(s) + eps)
+    return w
+
+
+def adadelta(w: np.ndarray, grads: list[np.ndarray], *, lr=1.0, rho=0.9, eps=1e-6, weight_decay=0.0):
+    v, u = np.zeros_like(w), np.zeros_like(w)
+    for g in grads:
+        g = g + weight_decay * w
+        v = rho * v + (1 - rho) * g**2
+        delta = np.sqrt(u + eps) / np.sqrt(v + eps) * g
+        u = rho * u + (1 - rho) * delta**2
+        w = w - lr * delta
+    return w
 
 
 CASES: list[tuple[type[Optimizer], Callable[..., np.ndarray], dict[str, Any]]] = [
@@ -56,10 +144,29 @@ CASES: list[tuple[type[Optimizer], Callable[..., np.ndarray], dict[str, Any]]] =
     (Adam, adam, {"lr": 0.1, "betas": (0.5, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
     (AdamW, adamw, {}),
     (AdamW, adamw, {"lr": 0.1, "betas": (0.5, 0.9), "weight_decay": 0.3}),
+    (SGD, sgd, {"lr": 0.1, "momentum": 0.9, "dampening": 0.5}),
+    (SGD, sgd, {"lr": 0.1, "maximize": True}),
+    (Adam, adam, {"lr": 0.1, "betas": (0.5, 0.5), "amsgrad": True, "maximize": True}),
+    (Adamax, adamax, {"lr": 0.1, "betas": (0.5, 0.9), "weight_decay": 0.1}),
+    (NAdam, nadam, {"lr": 0.1, "betas": (0.8, 0.9), "weight_decay": 0.1}),
+    (NAdam, nadam, {"lr": 0.1, "weight_decay": 0.1, "momentum_decay": 0.1, "decoupled_weight_decay": True}),
+    (RAdam, radam, {"lr": 0.1, "betas": (0.8, 0.9), "weight_decay": 0.1}),
+    (RAdam, radam, {"lr": 0.1, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    (RMSprop, rmsprop, {"lr": 0.01, "alpha": 0.9, "weight_decay": 0.1}),
+    (RMSprop, rmsprop, {"lr": 0.01, "alpha": 0.8, "eps": 1e-2, "momentum": 0.5, "centered": True}),
+    (Adagrad, adagrad, {"lr": 0.1, "lr_decay": 0.5, "weight_decay": 0.1, "initial_accumulator_value": 0.25}),
+    (Adadelta, adadelta, {"lr": 0.5, "rho": 0.8, "eps": 1e-3, "weight_decay": 0.1}),
 ]
-EACH_CASE = pytest.mark.parametrize(
-    ("cls", "formula", "options"), CASES, ids=[f"{c.__name__}-{'-'.join(o) or 'defaults'}" for c, _, o in CASES]
-)
+
+
+def each_of(cases: list[tuple[type[Optimizer], Callable[..., np.ndarray], dict[str, Any]]]) -> pytest.MarkDecorator:
+    ids = [f"{c.__name__}-{'-'.join(o) or 'defaults'}" for c, _, o in cases]
+    return pytest.mark.parametrize(("cls", "formula", "options"), cases, ids=ids)
+
+
+EACH_CASE = each_of(CASES)
+#: How a step is launched does not depend on its formula: a few of them show it.
+EACH_FORM = each_of([*CASES[:9], *(case for case in CASES if "amsgrad" in case[2] or "centered" in case[2])])
 
 
 def drawn(shape: tuple[int, ...], seed: int) -> np.ndarray:
@@ -94,7 +201,7 @@ def test_follows_the_formula(device, cls, formula, options, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
-@EACH_CASE
+@EACH_FORM
 def test_a_step_is_one_launch(device, cls, formula, options, dtype):
     if not device.supports(np.dtype(dtype)):
         pytest.skip(f"no {dtype} here")
@@ -109,7 +216,7 @@ def test_a_step_is_one_launch(device, cls, formula, options, dtype):
         assert device.launches - before == launches + filled
 
 
-@EACH_CASE
+@EACH_FORM
 def test_parameters_of_all_kinds_step_together(device, cls, formula, options):
     """Many small ones, an empty one, a window on a larger array, a transposed one, one with a recorded gradient."""
     shapes = [*((n,) for n in range(1, 40)), (0, 3), (3, 0), (70, 9), (1000,)]
@@ -311,6 +418,7 @@ def test_a_loaded_state_is_a_copy(device):
     state = first.state_dict()
     assert set(state) == {
         "param_groups.0.lr", "param_groups.0.momentum", "param_groups.0.weight_decay", "param_groups.0.nesterov",
+        "param_groups.0.dampening", "param_groups.0.maximize",
         "state.0.momentum_buffer",
     }  # fmt: skip
     second.load_state_dict(state)
@@ -444,13 +552,101 @@ def test_numbers_of_numpy_are_options(device):
 
 
 def test_the_repr_tells_options_group_by_group(device):
-    groups = [
-        {"params": [ndl.nn.Parameter([1.0])], "lr": 0.5},
-        {"params": [ndl.nn.Parameter([1.0]), ndl.nn.Parameter([2.0])]},
-    ]
+    a, b, c = (ndl.nn.Parameter([1.0]) for _ in range(3))
+    groups = [{"params": [a], "lr": 0.5}, {"params": [b, c]}]
+    rest = "momentum=0.0, weight_decay=0.0, nesterov=False, dampening=0.0, maximize=False"
     assert repr(ndl.optim.SGD(groups, lr=0.1)) == (
-        "SGD(\n"
-        "  (group 0): parameters=1, lr=0.5, momentum=0.0, weight_decay=0.0, nesterov=False\n"
-        "  (group 1): parameters=2, lr=0.1, momentum=0.0, weight_decay=0.0, nesterov=False\n"
-        ")"
+        f"SGD(\n  (group 0): parameters=1, lr=0.5, {rest}\n  (group 1): parameters=2, lr=0.1, {rest}\n)"
     )
+
+
+@pytest.mark.parametrize("cls", [SGD, Adam])
+def test_a_closure_computes_the_loss_of_the_step(device, cls):
+    weight = ndl.nn.Parameter([2.0])
+    optimizer = cls([weight], lr=0.25)
+    calls = []
+
+    def closure() -> ndl.Tensor:
+        calls.append(ndl.is_grad_enabled())
+        optimizer.zero_grad()
+        loss = (weight * weight).sum()
+        loss.backward()
+        return loss
+
+    with ndl.no_grad():
+        assert optimizer.step(closure).item() == 4
+    assert calls == [True] and weight.item() == (1 if cls is SGD else 1.75)
+    assert optimizer.step() is None
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: ndl.optim.RMSprop(p, alpha=1.5), "alpha=1.5"),
+        (lambda p: ndl.optim.RMSprop(p, centered=1), "centered=1 must be True or False"),
+        (lambda p: ndl.optim.Adagrad(p, lr_decay=-1), "lr_decay=-1 must be at least 0"),
+        (lambda p: ndl.optim.Adadelta(p, rho=1), "rho=1 must be at least 0 and below 1"),
+        (lambda p: ndl.optim.Adamax(p, betas=(0.9, 1.0)), r"beta2=1\.0"),
+        (lambda p: ndl.optim.NAdam(p, momentum_decay=-1), "momentum_decay=-1"),
+        (lambda p: ndl.optim.RAdam(p, eps=-1), "eps=-1"),
+        (lambda p: SGD(p, momentum=0.5, dampening=0.1, nesterov=True), "a dampening of 0"),
+    ],
+)
+def test_bad_options_of_the_others(device, make, message):
+    with pytest.raises(ValueError, match=message):
+        make([ndl.zeros(1)])
+
+
+def rosenbrock(x: ndl.Tensor, y: ndl.Tensor) -> ndl.Tensor:
+    return ((1 - x) ** 2 + 100 * (y - x * x) ** 2).sum()
+
+
+def lbfgs_on_rosenbrock(**options: Any) -> tuple[ndl.optim.LBFGS, Callable[[], ndl.Tensor], list[ndl.Tensor]]:
+    params = [ndl.nn.Parameter([-1.2, 0.5]), ndl.nn.Parameter([[1.0], [0.5]])]
+    optimizer = ndl.optim.LBFGS(params, **options)
+
+    def closure() -> ndl.Tensor:
+        optimizer.zero_grad()
+        loss = rosenbrock(params[0], params[1].reshape(2))
+        loss.backward()
+        return loss
+
+    return optimizer, closure, params
+
+
+def test_lbfgs_finds_the_bottom_of_a_bent_valley(device):
+    optimizer, closure, params = lbfgs_on_rosenbrock(line_search_fn="strong_wolfe")
+    first = optimizer.step(closure).item()
+    for _ in range(4):
+        optimizer.step(closure)
+    assert first > 20 > 1e-6 > closure().item()
+    for param in params:
+        np.testing.assert_allclose(param.numpy().ravel(), [1, 1], atol=1e-2)
+
+
+def test_lbfgs_goes_on_from_a_saved_state(device, tmp_path: Path):
+    optimizer, closure, params = lbfgs_on_rosenbrock(lr=0.01, max_iter=3, history_size=2)
+    optimizer.step(closure)
+    ndl.save(tmp_path / "state", {"optimizer": optimizer, "x": params[0], "y": params[1]})
+    optimizer.step(closure)
+    again, their_closure, theirs = lbfgs_on_rosenbrock(lr=1.0, max_iter=3, history_size=2)
+    loaded = ndl.load(tmp_path / "state")
+    again.load_state_dict({k.removeprefix("optimizer."): v for k, v in loaded.items() if k.startswith("optimizer.")})
+    theirs[0].data, theirs[1].data = loaded["x"], loaded["y"]
+    again.step(their_closure)
+    for a, b in zip(params, theirs, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    with pytest.raises(ValueError, match="lacks the number 'iterations'"):
+        again.load_state_dict({})
+
+
+def test_what_lbfgs_refuses(device):
+    optimizer, _, params = lbfgs_on_rosenbrock()
+    with pytest.raises(TypeError, match="needs a closure"):
+        optimizer.step()
+    for make, message in [
+        (lambda: ndl.optim.LBFGS([{"params": [p]} for p in params]), "takes one parameter group, not 2"),
+        (lambda: ndl.optim.LBFGS(params, line_search_fn="golden"), "line_search_fn='golden' must be None or"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            make()
