@@ -1,6 +1,8 @@
 """Neural networks: modules, layers and losses; `needle.nn.functional` has the computations as functions."""
 
 from needle.nn import functional as functional
+from needle.nn import init as init
+from needle.nn import utils as utils
 from needle.nn.activations import GELU as GELU
 from needle.nn.activations import ReLU as ReLU
 from needle.nn.activations import Sigmoid as Sigmoid
