@@ -9,6 +9,10 @@ from needle.nn.activations import Sigmoid as Sigmoid
 from needle.nn.activations import SiLU as SiLU
 from needle.nn.activations import Softplus as Softplus
 from needle.nn.activations import Tanh as Tanh
+from needle.nn.containers import ModuleDict as ModuleDict
+from needle.nn.containers import ModuleList as ModuleList
+from needle.nn.containers import ParameterDict as ParameterDict
+from needle.nn.containers import ParameterList as ParameterList
 from needle.nn.containers import Residual as Residual
 from needle.nn.containers import Sequential as Sequential
 from needle.nn.dropout import Dropout as Dropout
@@ -18,8 +22,8 @@ from needle.nn.linear import Linear as Linear
 from needle.nn.losses import CrossEntropyLoss as CrossEntropyLoss
 from needle.nn.losses import MSELoss as MSELoss
 from needle.nn.losses import SoftmaxLoss as SoftmaxLoss
-from needle.nn.module import LoadResult as LoadResult
 from needle.nn.module import Module as Module
 from needle.nn.normalization import BatchNorm1d as BatchNorm1d
 from needle.nn.normalization import LayerNorm1d as LayerNorm1d
 from needle.nn.parameter import Parameter as Parameter
+from needle.nn.state import LoadResult as LoadResult

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from reprlib import recursive_repr
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
+from needle.nn.hooks import Hooks, RemovableHandle
 from needle.nn.parameter import Parameter
-from needle.ops.creation import DeviceLike, as_device
-from needle.tensor import Tensor, asarray
+from needle.nn.state import HasState
+from needle.tensor import Tensor
 
 Self = TypeVar("Self", bound="Module")
 
 
-class LoadResult(NamedTuple):
-    """What `Module.load_state_dict(strict=False)` passed over."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
-
-
-class Module:
+class Module(HasState):
     """The base class of layers, losses and models. Subclasses define `forward`.
 
         class Scale(nn.Module):
@@ -51,7 +45,31 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.forward(*args, **kwargs)
+        hooks = self.__dict__.get("_hooks")
+        return self.forward(*args, **kwargs) if hooks is None else hooks.call(self, args, kwargs)
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Let each call begin with hook(module, args), which may return other arguments, and None to keep them.
+
+        With `with_kwargs` it is hook(module, args, kwargs), and what it returns (args, kwargs). `prepend` puts it
+        before the hooks that are there. Returns a handle whose `remove()` takes the hook away.
+        """
+        return self._hooked().add(hook, before=True, prepend=prepend, with_kwargs=with_kwargs)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Let each call end with hook(module, args, result), which may return another result, and None to keep it.
+
+        With `with_kwargs` it is hook(module, args, kwargs, result). The rest is as for `register_forward_pre_hook`.
+        """
+        return self._hooked().add(hook, before=False, prepend=prepend, with_kwargs=with_kwargs)
+
+    def _hooked(self) -> Hooks:
+        hooks: Hooks = self.__dict__.setdefault("_hooks", Hooks())
+        return hooks
 
     def __setattr__(self, name: str, value: Any) -> None:
         _check_replacement(self, name, value)
@@ -121,6 +139,52 @@ class Module:
         object.__setattr__(self, name, tensor)
         known[name] = persistent
 
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Set the attribute `name` to a parameter, or to None for one that this module does without.
+
+        Raises TypeError for anything else, ValueError for a name with a dot or that is already something else.
+        """
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(f"parameter {name!r} must be a Parameter or None, not {type(param).__name__}")
+        self._check_new_name("parameter", name, Parameter)
+        setattr(self, name, param)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Set the attribute `name` to a module. Raises what `register_parameter` does."""
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(f"module {name!r} must be a Module or None, not {type(module).__name__}")
+        self._check_new_name("module", name, Module)
+        setattr(self, name, module)
+
+    register_module = add_module
+
+    def _check_new_name(self, what: str, name: str, kind: type) -> None:
+        """Raise ValueError for a name that is empty, has a dot, or is an attribute that holds no `kind`."""
+        held = getattr(self, name, None) if name and "." not in name else ""
+        if held is not None and not isinstance(held, kind):
+            raise ValueError(f"{what} name {name!r} is empty, has a dot or is taken")
+
+    def get_submodule(self, target: str) -> Module:
+        """The module at a path such as "layers.0"; this one for "". Raises AttributeError where there is none."""
+        found = self if not target else dict(self.named_modules()).get(target)
+        if found is None:
+            raise AttributeError(f"{type(self).__name__} has no module {target!r}")
+        return found
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a path such as "layers.0.weight". Raises AttributeError where there is none."""
+        found = dict(self.named_parameters()).get(target)
+        if found is None:
+            raise AttributeError(f"{type(self).__name__} has no parameter {target!r}")
+        return found
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer at a path such as "norm.running_mean". Raises AttributeError where there is none."""
+        found = dict(self.named_buffers()).get(target)
+        if found is None:
+            raise AttributeError(f"{type(self).__name__} has no buffer {target!r}")
+        return found
+
     def _buffer_places(self) -> Iterator[tuple[str, Tensor, bool]]:
         """Each buffer once: its name, the tensor, whether it is persistent."""
         seen: set[int] = set()
@@ -130,62 +194,6 @@ class Module:
                 if tensor is not None and id(tensor) not in seen:
                     seen.add(id(tensor))
                     yield _join(prefix, name), tensor, persistent
-
-    # -- its state ------------------------------------------------------------------------------
-
-    def _state(self) -> dict[str, Tensor]:
-        """The parameters and persistent buffers themselves, by name."""
-        state: dict[str, Tensor] = {}
-        places = list(self.named_parameters())
-        buffers = [(name, tensor) for name, tensor, persistent in self._buffer_places() if persistent]
-        for name, tensor in [*places, *buffers]:
-            if name in state:
-                raise ValueError(f"two parameters or buffers have the name {name!r}; rename an attribute or a dict key")
-            state[name] = tensor
-        return state
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Parameters and persistent buffers by name, as tensors outside the graph that share their memory.
-
-        Raises ValueError if two have one name, which dict keys with dots can bring about.
-        """
-        return {name: tensor.detach() for name, tensor in self._state().items()}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> LoadResult:
-        """Copy the values of `state_dict` (tensors or NumPy arrays) into the parameters and buffers.
-
-        With `strict=False`, keys that are missing or unexpected are passed over and returned. Raises
-        ValueError naming every key that is missing, unexpected (if `strict`) or has another shape or dtype
-        than the module; nothing has been loaded then.
-        """
-        state = self._state()
-        missing = [name for name in state if name not in state_dict]
-        unexpected = [name for name in state_dict if name not in state]
-        problems = [f"missing key {name!r}" for name in missing] if strict else []
-        problems += [f"unexpected key {name!r}" for name in unexpected] if strict else []
-        found = {name: state_dict[name] for name in state if name in state_dict}
-        for name, value in found.items():
-            problems += _misfit(name, value, state[name])
-        if problems:
-            raise ValueError(f"the state does not fit {type(self).__name__}: " + "; ".join(problems))
-        copies = {name: asarray(value, device=state[name].device, copy=True) for name, value in found.items()}
-        for name, value in copies.items():
-            state[name].data = value
-        return LoadResult(missing, unexpected)
-
-    def to(self: Self, device: DeviceLike) -> Self:
-        """Move parameters, their gradients and buffers to `device`, in place, and return the module.
-
-        The Parameter objects stay the same, so that an optimiser made before goes on working.
-        """
-        place = as_device(device)
-        for parameter in self.parameters():
-            parameter.cached_data = parameter.cached_data.to(place)
-            if parameter.grad is not None:
-                parameter.grad = parameter.grad.detach().to(place)
-        for buffer in self.buffers():
-            buffer.cached_data = buffer.cached_data.to(place)
-        return self
 
     # -- training -------------------------------------------------------------------------------
 
@@ -198,6 +206,18 @@ class Module:
     def eval(self: Self) -> Self:
         """Leave training mode: dropout does nothing, batch normalisation uses the running statistics."""
         return self.train(False)
+
+    def apply(self: Self, fn: Callable[[Module], Any]) -> Self:
+        """Call `fn` with each module below and then with this one, and return this one."""
+        for module in reversed(self.modules()):
+            fn(module)
+        return self
+
+    def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
+        """Set whether the parameters are trained, and return the module. `False` freezes it."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
@@ -293,13 +313,3 @@ def _named_modules(root: Module, name: str, seen: set[int]) -> Iterator[tuple[st
         yield path, module
         below = [(where, value) for where, value in _leaves(module, path) if isinstance(value, Module)]
         stack += below[::-1]
-
-
-def _misfit(name: str, value: Any, target: Tensor) -> list[str]:
-    """What is wrong with `value` as the new content of `target`: a message or nothing."""
-    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
-    if shape is None or dtype is None:
-        return [f"{name!r} is a {type(value).__name__}, not a tensor or a NumPy array"]
-    if tuple(shape) != target.shape:
-        return [f"{name!r} has shape {tuple(shape)}, the module's has {target.shape}"]
-    return [f"{name!r} has dtype {dtype}, the module's has {target.dtype}"] if dtype != target.dtype else []
