@@ -18,6 +18,22 @@ from needle.nn.loss_functions import cross_entropy as cross_entropy
 from needle.nn.loss_functions import l1_loss as l1_loss
 from needle.nn.loss_functions import mse_loss as mse_loss
 from needle.nn.loss_functions import nll_loss as nll_loss
+from needle.nn.margin_losses import cosine_embedding_loss as cosine_embedding_loss
+from needle.nn.margin_losses import cosine_similarity as cosine_similarity
+from needle.nn.margin_losses import hinge_embedding_loss as hinge_embedding_loss
+from needle.nn.margin_losses import margin_ranking_loss as margin_ranking_loss
+from needle.nn.margin_losses import pairwise_distance as pairwise_distance
+from needle.nn.margin_losses import soft_margin_loss as soft_margin_loss
+from needle.nn.margin_losses import triplet_margin_loss as triplet_margin_loss
+from needle.nn.margin_losses import triplet_margin_with_distance_loss as triplet_margin_with_distance_loss
+from needle.nn.probability_losses import binary_cross_entropy as binary_cross_entropy
+from needle.nn.probability_losses import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
+from needle.nn.probability_losses import kl_div as kl_div
+from needle.nn.probability_losses import multilabel_soft_margin_loss as multilabel_soft_margin_loss
+from needle.nn.regression_losses import gaussian_nll_loss as gaussian_nll_loss
+from needle.nn.regression_losses import huber_loss as huber_loss
+from needle.nn.regression_losses import poisson_nll_loss as poisson_nll_loss
+from needle.nn.regression_losses import smooth_l1_loss as smooth_l1_loss
 from needle.nn.standardize import standardize
 from needle.ops import random
 from needle.ops.base import takes_tensor

@@ -67,6 +67,30 @@ class CrossEntropyLoss(Module):
         return f"reduction={self.reduction!r}{smoothing}"
 
 
+class NLLLoss(Module):
+    """-weight[y] * input[y] for labels y and log-probabilities; see `functional.nll_loss`.
+
+    Args:
+        weight: a factor for each class, of shape (C,), kept as a buffer; None for none.
+        ignore_index: a label that contributes nothing.
+        reduction: "mean", "sum" or "none". Raises ValueError for another.
+    """
+
+    weight: Tensor | None
+
+    def __init__(self, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean") -> None:
+        one_of("reduction", reduction, REDUCTIONS)
+        self.register_buffer("weight", None if weight is None else asarray(weight).detach(), persistent=False)
+        self.ignore_index = ignore_index
+        self.reduction = reduction
+
+    def forward(self, input: Tensor, target: Any) -> Tensor:
+        return F.nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
+
+    def extra_repr(self) -> str:
+        return f"reduction={self.reduction!r}"
+
+
 class MSELoss(Module):
     """The mean (or sum, or each) of (input - target)^2; see `functional.mse_loss`.
 
