@@ -13,8 +13,10 @@ from needle.backend.protocol import Device
 from needle.checks import integer
 from needle.data.dataset import Dataset, stack
 from needle.data.workers import Fetch, WorkerPool
-from needle.ops.creation import as_device
-from needle.tensor import Tensor, asarray
+from needle.ops.creation import as_device, asarray
+from needle.tensor import Tensor
+
+__all__ = ["DataLoader"]
 
 
 class DataLoader:

@@ -8,6 +8,8 @@ from typing import Any
 from needle.nn.module import Module
 from needle.tensor import Tensor
 
+__all__ = ["Residual", "Sequential"]
+
 
 class Sequential(Module):
     """Applies modules in turn, each to the result of the one before. Parameter names begin with its position.

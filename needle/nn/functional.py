@@ -1,7 +1,7 @@
 """The computations of layers as functions, under PyTorch's names: `from needle.nn import functional as F`.
 
 Unless said otherwise a function keeps the shape and the floating dtype of `input`, a tensor; axes are called
-`dim` here, as in PyTorch.
+`dim` here, as in PyTorch. What PyTorch calls as needle does (`relu`, `sigmoid`, `silu`, `tanh`) is needle's function.
 """
 
 from __future__ import annotations
@@ -14,36 +14,20 @@ import numpy as np
 from needle import ops
 from needle.array import evaluation
 from needle.checks import one_of, probability
-from needle.nn.loss_functions import cross_entropy as cross_entropy
-from needle.nn.loss_functions import l1_loss as l1_loss
-from needle.nn.loss_functions import mse_loss as mse_loss
-from needle.nn.loss_functions import nll_loss as nll_loss
+from needle.nn.loss_functions import cross_entropy, l1_loss, mse_loss, nll_loss
 from needle.nn.standardize import standardize
 from needle.ops import random
+from needle.ops.activation import relu, sigmoid, silu
 from needle.ops.base import takes_tensor
+from needle.ops.trigonometric import tanh
 from needle.tensor import Tensor
 
+__all__ = [
+    "batch_norm", "cross_entropy", "dropout", "gelu", "l1_loss", "layer_norm", "linear", "log_softmax", "logsumexp",
+    "mse_loss", "nll_loss", "relu", "sigmoid", "silu", "softmax", "softplus", "tanh",
+]  # fmt: skip
+
 # -- activations ------------------------------------------------------------------------------------
-
-
-def relu(input: Tensor) -> Tensor:
-    """max(input, 0); the gradient at 0 is 0."""
-    return ops.relu(input)
-
-
-def sigmoid(input: Tensor) -> Tensor:
-    """1 / (1 + exp(-input))."""
-    return ops.sigmoid(input)
-
-
-def tanh(input: Tensor) -> Tensor:
-    """The hyperbolic tangent."""
-    return ops.tanh(input)
-
-
-def silu(input: Tensor) -> Tensor:
-    """input * sigmoid(input) (Elfwing et al. 2017), also called swish."""
-    return ops.silu(input)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:

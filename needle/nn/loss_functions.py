@@ -16,8 +16,11 @@ from needle.dtypes import DType, int32, int64, is_float, is_integer
 from needle.errors import DeviceError
 from needle.nn.label_loss import LabelCrossEntropy
 from needle.ops.base import takes_tensor
+from needle.ops.creation import asarray
 from needle.ops.gather import check_in_range
-from needle.tensor import Tensor, asarray
+from needle.tensor import Tensor
+
+__all__ = ["cross_entropy", "l1_loss", "mse_loss", "nll_loss"]
 
 REDUCTIONS = ("mean", "sum", "none")
 

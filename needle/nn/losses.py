@@ -8,7 +8,10 @@ from needle.checks import one_of
 from needle.nn import functional as F
 from needle.nn.loss_functions import REDUCTIONS
 from needle.nn.module import Module
-from needle.tensor import Tensor, asarray
+from needle.ops.creation import asarray
+from needle.tensor import Tensor
+
+__all__ = ["CrossEntropyLoss", "MSELoss", "SoftmaxLoss"]
 
 
 class SoftmaxLoss(Module):

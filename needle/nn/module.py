@@ -7,8 +7,10 @@ from reprlib import recursive_repr
 from typing import Any, NamedTuple, TypeVar
 
 from needle.nn.parameter import Parameter
-from needle.ops.creation import DeviceLike, as_device
-from needle.tensor import Tensor, asarray
+from needle.ops.creation import DeviceLike, as_device, asarray
+from needle.tensor import Tensor
+
+__all__ = ["LoadResult", "Module"]
 
 Self = TypeVar("Self", bound="Module")
 

@@ -6,7 +6,6 @@ optimizer.step()
 optimizer.zero_grad()
 """
 
-from needle.optim.adam import Adam as Adam
-from needle.optim.adam import AdamW as AdamW
-from needle.optim.optimizer import Optimizer as Optimizer
-from needle.optim.sgd import SGD as SGD
+from needle.optim.adam import *
+from needle.optim.optimizer import *
+from needle.optim.sgd import *

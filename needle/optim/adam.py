@@ -9,6 +9,8 @@ from typing import Any
 from needle.array import NDArray
 from needle.optim.optimizer import Optimizer, Params, check_range
 
+__all__ = ["Adam", "AdamW"]
+
 
 class Adam(Optimizer):
     """Adam (Kingma & Ba 2015, "Adam: A Method for Stochastic Optimization", algorithm 1).

@@ -12,6 +12,9 @@ from needle.dtypes import DType, float16, float32
 from needle.errors import DeviceError
 from needle.tensor import Tensor
 
+__all__ = ["Optimizer"]
+
+
 #: What an optimiser takes: tensors, or groups {"params": tensors, option: value, ...}.
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]
 
