@@ -11,8 +11,8 @@ import pytest
 
 import needle as ndl
 from needle import nn
-from needle.array.operators import TABLE
-from needle.ops import elementwise, registry
+from needle.ops import elementwise
+from needle.ops.base import withdraw
 
 
 def x() -> ndl.Tensor:
@@ -158,7 +158,7 @@ def broken() -> Iterator[Callable[..., ndl.Tensor]]:
     try:
         yield broken_operation
     finally:
-        del registry["broken_operation"], TABLE["broken_operation"]
+        withdraw("broken_operation")
 
 
 def test_a_kernel_that_does_not_compile(device: ndl.Device, broken: Callable[..., ndl.Tensor]) -> None:
