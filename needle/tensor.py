@@ -173,7 +173,7 @@ class Tensor(Operators["Tensor"], Value):
         if out_grad is None:
             if self.size != 1:
                 raise ValueError(f"backward() on a tensor of shape {self.shape} needs out_grad, of the same shape")
-            seed = evaluation.full(self.shape, 1, self.dtype, self.device)
+            seed = evaluation.constant(self.shape, 1, self.dtype, self.device)
             return make_value(seed) if create_graph else seed
         grad = out_grad if isinstance(out_grad, Value) else make_value(as_array(out_grad, None, self.device))
         given = grad.cached_data

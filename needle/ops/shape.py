@@ -115,7 +115,7 @@ class Place(Op):
         self.shape = shape
 
     def compute(self, x: NDArray) -> NDArray:
-        result = evaluation.full(self.shape, 0, x.dtype, x.device)
+        result = evaluation.constant(self.shape, 0, x.dtype, x.device)
         result[self.index] = x
         return result
 

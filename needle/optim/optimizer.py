@@ -150,7 +150,7 @@ class Optimizer:
     def _state_of(self, param: Tensor, names: tuple[str, ...]) -> State:
         """What is remembered of a parameter, with an array of its shape, at first of zeros, under each name."""
         state, dtype, device = self.state.get(param, {}), state_dtype(param), param.device
-        zeros = {name: evaluation.full(param.shape, 0, dtype, device) for name in names if name not in state}
+        zeros = {name: evaluation.constant(param.shape, 0, dtype, device) for name in names if name not in state}
         if zeros:
             evaluation.realize(list(zeros.values()))  # in one launch
         count = {"step": 0} if "step" in self._state_names else {}
