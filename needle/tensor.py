@@ -20,10 +20,9 @@ from needle.backend.protocol import Device
 from needle.dtypes import DEFAULT_FLOAT, DType, DTypeLike, Scalar, Shape, is_float
 from needle.errors import DeviceError
 from needle.ops.creation import DeviceLike, as_array, as_device, check_differentiable
+from needle.ops.reductions import Axes
 
 __all__ = ["Tensor"]
-
-Axes = int | Sequence[int] | None
 
 
 class Tensor(Operators["Tensor"], Value):

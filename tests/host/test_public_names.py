@@ -73,6 +73,11 @@ def test_what_a_module_lists_is_exported_and_documented(module: ModuleType) -> N
             assert inspect.getdoc(value), name
 
 
+def test_lists_and_not_names_of_modules_say_what_is_private() -> None:
+    for module in modules():
+        assert not module.__name__.rpartition(".")[2].startswith("_"), module.__name__
+
+
 def test_needle_exports_every_function_on_tensors() -> None:
     declared = set(exported(ndl.ops)) - {"Declaration", "elementwise", "registry"}
     assert declared >= {"matmul", "sum", "tanh", "where"}
