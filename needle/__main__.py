@@ -56,7 +56,8 @@ def _cells(info: ndl.DeviceInfo) -> tuple[str, ...]:
     """What stands in a device's row, `-` where nothing is known."""
     memory = f"{info.memory / 2**30:.1f} GiB" if info.memory else "-"
     known = info.problem is None or info.memory > 0
-    precisions = (("yes" if has else "no") if known else "-" for has in (info.float64, info.float16))
+    has = [dtype in info.dtypes for dtype in (ndl.float64, ndl.float16)]
+    precisions = [("yes" if there else "no") if known else "-" for there in has]
     return (info.name, info.kind, memory, *precisions, info.description, info.vendor or "-", info.driver or "-")
 
 

@@ -1,4 +1,7 @@
-"""Data types: the names, how two of them promote, and how Python scalars join in.
+"""Data types: their names and properties, how two of them promote, and how Python scalars join in.
+
+What the library needs to know of a dtype it asks here. A new dtype is added in this file, and for OpenCL in
+`cl/types.h` and `needle/backend/opencl/building/types.py`.
 
 Promotion follows the Array API standard (2023.12, "Type Promotion Rules"). Where the standard leaves a
 mix of kinds open, the choice is the one a deep-learning user expects: an integer meeting a float takes the
@@ -42,6 +45,10 @@ ALL: tuple[DType, ...] = (
 DEFAULT_FLOAT = float32
 DEFAULT_INT = int64
 
+#: The dtypes that a device may lack. Every device has the others.
+OPTIONAL: frozenset[DType] = frozenset((float16, float64))
+REQUIRED: frozenset[DType] = frozenset(ALL) - OPTIONAL
+
 _SUPPORTED = frozenset(ALL)
 
 
@@ -68,6 +75,16 @@ def _names() -> str:
     return ", ".join(d.name for d in ALL)
 
 
+def kind_of(dtype: DType) -> str:
+    """The kind of a dtype as records name it: "b" bool, "i" signed integer, "u" unsigned integer, "f" float."""
+    return dtype.kind
+
+
+def is_bool(dtype: DType) -> bool:
+    """True for bool."""
+    return dtype.kind == "b"
+
+
 def is_float(dtype: DType) -> bool:
     """True for float16, float32 and float64."""
     return dtype.kind == "f"
@@ -78,6 +95,30 @@ def is_integer(dtype: DType) -> bool:
     return dtype.kind in "iu"
 
 
+def is_signed(dtype: DType) -> bool:
+    """True for signed integers."""
+    return dtype.kind == "i"
+
+
+def compute_dtype(dtype: DType) -> DType:
+    """The dtype in which functions, sums and optimisers' steps of `dtype` are computed, to be rounded once at the end.
+
+    float32 for float16, whose sums lose digits and whose squares overflow; any other dtype itself.
+    """
+    return float32 if dtype == float16 else dtype
+
+
+def significant_bits(dtype: DType) -> int:
+    """The bits of a float's significand, the leading one included: 11 of float16, 24 of float32, 53 of float64."""
+    return np.finfo(dtype).nmant + 1
+
+
+def integer_limits(dtype: DType) -> tuple[int, int]:
+    """The smallest and the largest value of an integer dtype."""
+    limits = np.iinfo(dtype.name)
+    return int(limits.min), int(limits.max)
+
+
 @cache
 def promote(a: DType, b: DType) -> DType:
     """The dtype in which arrays of dtypes `a` and `b` meet.
@@ -86,13 +127,13 @@ def promote(a: DType, b: DType) -> DType:
     """
     if a == b:
         return a
-    if a.kind == "b":
+    if is_bool(a):
         return b
-    if b.kind == "b":
+    if is_bool(b):
         return a
     if is_float(a) != is_float(b):
         return a if is_float(a) else b
-    if a.kind != b.kind and uint64 in (a, b):
+    if kind_of(a) != kind_of(b) and uint64 in (a, b):
         raise TypeError(f"no integer dtype holds both {a} and {b}; cast one of them with astype")
     return np.promote_types(a, b)
 
@@ -106,7 +147,7 @@ def accumulator_for(dtype: DType) -> DType:
     """The dtype of a sum or product over `dtype` (Array API `sum`): integers widen to 64 bits."""
     if is_float(dtype):
         return dtype
-    return uint64 if dtype.kind == "u" else DEFAULT_INT
+    return uint64 if kind_of(dtype) == "u" else DEFAULT_INT
 
 
 def dtype_of_scalar(value: Scalar) -> DType:
@@ -124,11 +165,11 @@ def join_scalar(dtype: DType, value: Scalar) -> DType:
     if isinstance(value, bool):
         return dtype
     if isinstance(value, int):
-        if dtype.kind == "b":
+        if is_bool(dtype):
             return DEFAULT_INT
         if is_integer(dtype):
-            limits = np.iinfo(dtype.name)
-            if not limits.min <= value <= limits.max:
+            lowest, highest = integer_limits(dtype)
+            if not lowest <= value <= highest:
                 raise OverflowError(f"Python integer {value} is out of bounds for {dtype}")
         return dtype
     return float_for(dtype)

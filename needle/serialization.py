@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from needle.backend.protocol import Device
-from needle.dtypes import ALL
+from needle.dtypes import ALL, is_bool, kind_of
 from needle.ops.creation import asarray
 from needle.replacing import replacing
 from needle.tensor import Tensor
@@ -24,7 +24,7 @@ StrPath = str | os.PathLike[str]
 _VALUES = "needle.values"
 
 #: The format's names of the dtypes that needle has.
-_DTYPES = frozenset("BOOL" if d.kind == "b" else f"{d.kind.upper()}{8 * d.itemsize}" for d in ALL)
+_DTYPES = frozenset("BOOL" if is_bool(d) else f"{kind_of(d).upper()}{8 * d.itemsize}" for d in ALL)
 
 
 def save(path: StrPath, obj: Any) -> None:

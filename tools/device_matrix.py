@@ -84,9 +84,9 @@ def devices(cases: Sequence[Case], infos: Sequence[ndl.DeviceInfo], old: str) ->
         if all(case.outcome == "skipped" for case in own):  # what it is for was not there
             continue
         verdict = run("-m", "needle", "doctor", info.name).strip().splitlines()[-1].split(": ", 1)[1]
-        yes = {True: "yes", False: "no"}
+        has = ["yes" if dtype in info.dtypes else "no" for dtype in (ndl.float64, ndl.float16)]
         cells = (
-            f"`{info.name}`", info.description, info.driver, yes[info.float64], yes[info.float16], *junit.counts(own),
+            f"`{info.name}`", info.description, info.driver, *has, *junit.counts(own),
             verdict, own[0].date or date.today(),
         )  # fmt: skip
         rows[info.name] = table(cells, ()).splitlines()[0] + "\n"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from needle.backend.protocol import ArrayView, Expression
 from needle.backend.records import Elementwise, FusedProgram, Primitive, Reduction
-from needle.dtypes import DType, Scalar, Shape
+from needle.dtypes import DType, Scalar, Shape, is_float
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,7 +93,7 @@ def of_download(view: ArrayView) -> Cost:
 
 def _computed_in(result: DType, inputs: Iterable[DType]) -> DType:
     """The dtype whose arithmetic counts: of a result that is not a float, that of the floats it comes from."""
-    return result if result.kind == "f" else next((d for d in inputs if d.kind == "f"), result)
+    return result if is_float(result) else next((d for d in inputs if is_float(d)), result)
 
 
 def _covered(views: Iterable[ArrayView]) -> int:

@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from needle.backend.protocol import ArrayView, Backend, Device, DeviceInfo, Expression
 from needle.backend.records import Primitive, Reduction
-from needle.dtypes import DType, Shape
+from needle.dtypes import ALL, DType, Shape
 from needle.errors import OutOfMemoryError
 
 
@@ -99,8 +99,7 @@ class NumpyBackend(Backend):
                 driver=np.__version__,
                 kind="host",
                 memory=0,
-                float64=True,
-                float16=True,
+                dtypes=frozenset(ALL),
             )
         ]
 

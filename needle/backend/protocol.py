@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from needle.backend.records import FusedProgram, Primitive, Reduction
-from needle.dtypes import DType, Scalar, Shape, float16, float64
+from needle.dtypes import REQUIRED, DType, Scalar, Shape
 from needle.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ class DeviceInfo:
     driver: str
     kind: str  # "gpu", "accelerator", "cpu", "host" (NumPy) or "other"
     memory: int  # bytes, 0 where unknown
-    float64: bool
-    float16: bool
+    dtypes: frozenset[DType] = REQUIRED  # what its arrays may have
     problem: str | None = None
 
 
@@ -117,10 +116,7 @@ class Device(ABC):
 
     def supports(self, dtype: DType) -> bool:
         """Whether arrays of `dtype` can live on this device."""
-        kind = dtype.char  # comparing dtypes takes three times as long
-        if kind == float64.char:
-            return self.info.float64
-        return self.info.float16 if kind == float16.char else True
+        return dtype in self.info.dtypes
 
     def time_launches(self, on: bool) -> bool:
         """Begin, or end, to take the device's own times of launches and tell `tracer` of each.

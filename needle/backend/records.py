@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from needle.dtypes import DType, Scalar, Shape
+from needle.dtypes import DType, Scalar, Shape, compute_dtype
 
 Reference = Callable[..., Any]
 
@@ -142,5 +142,5 @@ class FusedProgram:
 
 
 def _widened(value: Any) -> Any:
-    """Halves as floats, so that an operation of several steps is rounded to half once, at its end."""
-    return value.astype(np.float32) if value.dtype == np.float16 else value
+    """`value` in the dtype that it is computed in: an operation of several steps is rounded once, at its end."""
+    return value.astype(compute_dtype(value.dtype), copy=False)

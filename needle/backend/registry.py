@@ -67,7 +67,7 @@ def _discovered(name: str, backend: Backend) -> Sequence[DeviceInfo]:
 
 
 def _absent(name: str, problem: str) -> DeviceInfo:
-    return DeviceInfo(name, "no device", "", "", "other", 0, False, False, problem)
+    return DeviceInfo(name, "no device", "", "", "other", 0, problem=problem)
 
 
 def device(name: str | Device) -> Device:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from needle.dtypes import is_bool, is_float, is_signed
 from needle.ops.base import SCALARS, elementwise, operator, takes_tensor
 from needle.ops.comparison import equal, greater, greater_equal, isfinite, less, logical_and, logical_not, where
 from needle.ops.creation import zeros_like
@@ -100,7 +101,7 @@ def power(x: Tensor, y: Tensor | float) -> Tensor:
 
 def _numpy_power(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """np.power, but for integers with negative exponents: NumPy refuses them, here 1 / x is cut to an integer."""
-    if x.dtype.kind != "i" or not np.any(y < 0):
+    if not is_signed(x.dtype) or not np.any(y < 0):
         return np.power(x, y)
     inverse = np.where(np.abs(x) == 1, np.power(x, y & 1), 0)
     return np.where(y < 0, inverse, np.power(x, np.where(y < 0, 0, y)))
@@ -127,11 +128,11 @@ def _log(x: float) -> float:
 
 def _power(x: Any, y: Any) -> Any:
     """x ** y, by multiplication for the exponents that people write most."""
-    if isinstance(y, SCALARS) and not isinstance(x, SCALARS) and x.dtype.kind != "b":
-        if y == 2 and (isinstance(y, int) or x.dtype.kind == "f"):
+    if isinstance(y, SCALARS) and not isinstance(x, SCALARS) and not is_bool(x.dtype):
+        if y == 2 and (isinstance(y, int) or is_float(x.dtype)):
             return square(x)
         if y == 1:
-            return positive(x) if isinstance(y, int) or x.dtype.kind == "f" else x * 1.0
+            return positive(x) if isinstance(y, int) or is_float(x.dtype) else x * 1.0
         if y == 0.5:
             return x.sqrt()
     return power(x, y)

@@ -19,7 +19,18 @@ from needle.array import NDArray
 from needle.array.views import normalize_axis
 from needle.autograd import Op, Value
 from needle.backend.records import Primitive
-from needle.dtypes import DEFAULT_FLOAT, DType, DTypeLike, Shape, as_dtype, float16, float32, int32, int64, is_integer
+from needle.dtypes import (
+    DEFAULT_FLOAT,
+    DType,
+    DTypeLike,
+    Shape,
+    as_dtype,
+    compute_dtype,
+    int32,
+    int64,
+    is_float,
+    is_integer,
+)
 from needle.ops.base import data_of, takes_tensor
 from needle.ops.comparison import equal
 from needle.ops.creation import DeviceLike, as_device, as_tensor
@@ -44,7 +55,7 @@ def _resolve(indices: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _missing(dtype: DType) -> Any:
-    return dtype.type(np.nan if dtype.kind == "f" else 0)
+    return dtype.type(np.nan if is_float(dtype) else 0)
 
 
 def _take_reference(x: np.ndarray, indices: np.ndarray, *, axis: int) -> np.ndarray:
@@ -66,7 +77,7 @@ def _along_reference(x: np.ndarray, indices: np.ndarray, *, axis: int) -> np.nda
 def _scatter_reference(indices: np.ndarray, updates: np.ndarray, *, axis: int, size: int) -> np.ndarray:
     counted, valid = _resolve(indices.reshape(-1), size)
     outer, inner = updates.shape[:axis], updates.shape[axis + indices.ndim :]
-    sums = np.zeros((size, *outer, *inner), float32 if updates.dtype == float16 else updates.dtype)
+    sums = np.zeros((size, *outer, *inner), compute_dtype(updates.dtype))
     rows = np.moveaxis(updates.reshape(*outer, indices.size, *inner), axis, 0)
     np.add.at(sums, counted[valid], rows[valid])
     return np.moveaxis(sums, 0, axis).astype(updates.dtype)
@@ -75,7 +86,7 @@ def _scatter_reference(indices: np.ndarray, updates: np.ndarray, *, axis: int, s
 def _scatter_along_reference(indices: np.ndarray, updates: np.ndarray, *, axis: int, size: int) -> np.ndarray:
     counted, valid = _resolve(indices, size)
     shape = (*updates.shape[:axis], size, *updates.shape[axis + 1 :])
-    sums = np.zeros(shape, float32 if updates.dtype == float16 else updates.dtype)
+    sums = np.zeros(shape, compute_dtype(updates.dtype))
     places: list[Any] = list(np.indices(updates.shape, sparse=True))
     places[axis] = counted
     np.add.at(sums, tuple(np.broadcast_to(p, updates.shape)[valid] for p in places), updates[valid])

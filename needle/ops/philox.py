@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from needle.dtypes import DType, Shape, float16, float64
+from needle.dtypes import DType, Shape, float64, significant_bits
 
 Array = np.ndarray[Any, Any]
 
@@ -83,7 +83,7 @@ def uniform(*, shape: Shape, dtype: DType, seed: int, offset: int, low: float, h
     if dtype == float64:
         unit = (_doubled(block) >> np.uint64(11)).astype(np.float64) * 2.0**-53
     else:
-        bits = 11 if dtype == float16 else 24
+        bits = significant_bits(dtype)
         unit = (block >> np.uint64(32 - bits)).astype(np.float32) * np.float32(2.0**-bits)
     real = unit.dtype.type
     value = unit.reshape(-1)[:size] * (real(high) - real(low))

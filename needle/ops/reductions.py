@@ -13,7 +13,7 @@ from needle.array.evaluation import reduce
 from needle.array.views import normalize_axes, normalize_axis
 from needle.autograd import Op, Value, is_grad_enabled
 from needle.backend.records import Reduction
-from needle.dtypes import DType, accumulator_for, bool_, float_for, int64
+from needle.dtypes import DType, accumulator_for, bool_, float_for, int64, is_float
 from needle.ops.base import method, takes_tensor
 from needle.ops.comparison import equal, where
 from needle.ops.shape import astype
@@ -32,7 +32,7 @@ def _same(dtype: DType) -> DType:
 
 def numpy_sum(x: np.ndarray, axis: int | tuple[int, ...], keepdims: bool) -> np.ndarray:
     """np.sum, of floats in float64: along any axis but the last it adds one by one, and its errors grow like that."""
-    return np.asarray(np.sum(x, axis=axis, keepdims=keepdims, dtype=np.float64 if x.dtype.kind == "f" else None))
+    return np.asarray(np.sum(x, axis=axis, keepdims=keepdims, dtype=np.float64 if is_float(x.dtype) else None))
 
 
 def _numpy_mean(x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> np.ndarray:

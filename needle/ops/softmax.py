@@ -13,7 +13,7 @@ from needle.array.template import Template
 from needle.array.views import normalize_axes, normalize_axis
 from needle.autograd import Op
 from needle.backend.records import Primitive
-from needle.dtypes import DType, Shape, float16, float32, float_for
+from needle.dtypes import DType, Shape, compute_dtype, float_for
 from needle.ops.base import takes_tensor
 from needle.ops.exponential import exp
 from needle.ops.reductions import SUM, numpy_sum
@@ -37,7 +37,7 @@ def _without_axis(x: Any, *, axis: int) -> Signature:
 
 def _parts(x: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     """x in the dtype computed in, and its largest element along the axis."""
-    wide = x.astype(float32) if x.dtype == float16 else x
+    wide = x.astype(compute_dtype(x.dtype), copy=False)
     return wide, wide.max(axis=axis, keepdims=True, initial=-np.inf)
 
 

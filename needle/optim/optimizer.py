@@ -8,7 +8,7 @@ from typing import Any
 
 from needle.array import NDArray, evaluation, writing
 from needle.backend.protocol import Device
-from needle.dtypes import DType, float16, float32
+from needle.dtypes import DType, compute_dtype
 from needle.errors import DeviceError
 from needle.tensor import Tensor
 
@@ -241,7 +241,7 @@ def memory_of(param: Tensor) -> NDArray:
 
 def state_dtype(param: Tensor | NDArray) -> DType:
     """The dtype in which steps are computed and state is kept: float32 for float16, whose squares underflow."""
-    return float32 if param.dtype == float16 else param.dtype
+    return compute_dtype(param.dtype)
 
 
 def _check_gradient(param: Tensor) -> None:

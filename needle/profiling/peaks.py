@@ -14,7 +14,7 @@ from needle.array import NDArray, evaluation
 from needle.array.operators import TABLE
 from needle.backend.protocol import Device
 from needle.backend.tracing import Stopwatch, stopwatch
-from needle.dtypes import DType, float32
+from needle.dtypes import DType, float32, is_float
 from needle.locks import freed_in_children
 
 #: Bytes of the array that is copied: larger than the caches that a device may have.
@@ -42,7 +42,7 @@ def bandwidth(device: Device) -> float:
 
 def arithmetic_rate(device: Device, dtype: DType) -> float:
     """Operations a second of a product of square matrices of `dtype`; of one that is no float, of float32."""
-    dtype = dtype if dtype.kind == "f" else float32
+    dtype = dtype if is_float(dtype) else float32
     with _lock:
         rates = _rates.setdefault(device, {})
         if dtype not in rates:

@@ -17,6 +17,7 @@ import pytest
 import needle as ndl
 from needle.backend import registry
 from needle.backend.numpy import NumpyDevice
+from needle.dtypes import ALL, REQUIRED
 
 USABLE = [info.name for info in ndl.devices() if info.problem is None]
 OPENCL = [name for name in USABLE if name != "numpy"]
@@ -85,9 +86,12 @@ def test_names_of_the_course() -> None:
 
 
 def test_dtypes_of_a_device(device: ndl.Device) -> None:
-    assert device.supports(ndl.float32)
-    assert device.supports(ndl.float64) == device.info.float64
-    assert device.supports(ndl.float16) == device.info.float16
+    assert device.info.dtypes >= REQUIRED and ndl.float32 in REQUIRED
+    assert all(device.supports(dtype) == (dtype in device.info.dtypes) for dtype in ALL)
+    if device.name in OPENCL:
+        extensions = device.cl_device.extensions.split()
+        assert device.supports(ndl.float64) == ("cl_khr_fp64" in extensions)
+        assert device.supports(ndl.float16) == ("cl_khr_fp16" in extensions)
 
 
 def test_synchronize(device: ndl.Device) -> None:
@@ -209,8 +213,8 @@ class AbacusBackend(ndl.Backend):
 
     def discover(self) -> list[ndl.DeviceInfo]:
         return [
-            ndl.DeviceInfo("abacus", "beads", "wood", "1.0", "other", 10, float64=False, float16=False),
-            ndl.DeviceInfo("abacus:1", "beads", "wood", "1.0", "other", 10, False, False, problem="a bead is missing"),
+            ndl.DeviceInfo("abacus", "beads", "wood", "1.0", "other", 10),
+            ndl.DeviceInfo("abacus:1", "beads", "wood", "1.0", "other", 10, problem="a bead is missing"),
         ]
 
     def open(self, name: str) -> ndl.Device:

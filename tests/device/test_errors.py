@@ -116,7 +116,7 @@ class FakeDevice(type(ndl.device("numpy"))):  # type: ignore[misc]
     """A second device, of limited abilities."""
 
     def __init__(self) -> None:
-        super().__init__(ndl.DeviceInfo("limited", "", "", "", "cpu", 0, float64=False, float16=False))
+        super().__init__(ndl.DeviceInfo("limited", "", "", "", "cpu", 0))
 
 
 def test_operands_on_different_devices(device: ndl.Device) -> None:

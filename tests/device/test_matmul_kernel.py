@@ -15,6 +15,7 @@ import needle as ndl
 
 cl = pytest.importorskip("pyopencl")
 
+from needle.backend.opencl.building.types import supported_dtypes  # noqa: E402
 from needle.backend.opencl.kernels.matmul import matmul  # noqa: E402
 from needle.backend.opencl.kernels.matmul_split import split  # noqa: E402
 from needle.backend.opencl.running.device import OpenCLDevice  # noqa: E402
@@ -62,11 +63,8 @@ PATHS: dict[str, dict[str, int]] = {
 @pytest.fixture(scope="module", params=DEVICES, ids=lambda d: d.name)
 def opened(request: pytest.FixtureRequest) -> OpenCLDevice:
     d = request.param
-    extensions = d.extensions
-    info = DeviceInfo(
-        d.name, d.name, d.vendor, d.driver_version, "cpu", d.global_mem_size,
-        "cl_khr_fp64" in extensions, "cl_khr_fp16" in extensions,
-    )  # fmt: skip
+    dtypes = supported_dtypes(d.extensions.split())
+    info = DeviceInfo(d.name, d.name, d.vendor, d.driver_version, "cpu", d.global_mem_size, dtypes)
     return OpenCLDevice(info, d)
 
 

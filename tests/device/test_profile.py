@@ -16,6 +16,7 @@ from needle.backend import registry
 from needle.backend.numpy import NumpyBackend, NumpyDevice
 from needle.backend.opencl.running.device import OpenCLDevice
 from needle.backend.tracing import Operation, listen, unlisten
+from needle.dtypes import ALL
 from needle.profiling import peaks as _peaks
 
 
@@ -313,7 +314,7 @@ def test_a_device_that_is_opened_inside_the_block(monkeypatch: pytest.MonkeyPatc
         name = "late"
 
         def discover(self) -> list[ndl.DeviceInfo]:
-            return [ndl.DeviceInfo("late", "a NumPy that comes late", "", "1", "host", 0, True, True)]
+            return [ndl.DeviceInfo("late", "a NumPy that comes late", "", "1", "host", 0, frozenset(ALL))]
 
     monkeypatch.setattr(registry, "_backends", {**registry._load(), "late": LateBackend()})
     with ndl.profile() as p:
@@ -406,7 +407,7 @@ def test_a_device_that_cannot_be_measured(device: ndl.Device, monkeypatch: pytes
 
 
 def test_the_table(known_peaks: list[str]) -> None:
-    device = NumpyDevice(ndl.DeviceInfo("toy", "", "", "", "host", 0, True, True))
+    device = NumpyDevice(ndl.DeviceInfo("toy", "", "", "", "host", 0, frozenset(ALL)))
     x = ndl.ones((1000, 1000), device=device).realize()
     with ndl.profile(device) as p:
         (x.exp() * 2).sum().realize()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import needle as ndl
+from needle.dtypes import ALL
 from needle.ops import philox, random
 from needle.ops.random import Generator
 
@@ -28,7 +29,7 @@ def target(device: ndl.Device, request: pytest.FixtureRequest) -> Iterator[ndl.D
         device.launch_shape = replace(
             launch_shape, local_size=min(64, device.cl_device.max_work_group_size), vector_bytes=4
         )
-    device.info = replace(info, float16=True)  # these kernels need no extension for it
+    device.info = replace(info, dtypes=frozenset(ALL))  # these kernels need no extension for it
     yield device
     device.info = info
     if launch_shape is not None:
@@ -241,7 +242,7 @@ def test_wrong_arguments(device):
 
 def test_unsupported_dtype_takes_no_numbers(device):
     info = device.info
-    device.info = replace(info, float16=False)
+    device.info = replace(info, dtypes=frozenset(ALL) - {ndl.float16})
     try:
         generator = Generator(1)
         with pytest.raises(ndl.DeviceError, match="does not support float16"):

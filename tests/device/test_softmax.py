@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import needle as ndl
+from needle.dtypes import ALL
 
 FUNCTIONS = ("softmax", "log_softmax", "logsumexp")
 INF, NAN = np.inf, np.nan
@@ -34,7 +35,7 @@ def target(device: ndl.Device, request: pytest.FixtureRequest) -> Iterator[ndl.D
 def half(target: ndl.Device) -> Iterator[ndl.Device]:
     """The device with float16 storage, which these kernels need no extension for."""
     original = target.info
-    target.info = replace(original, float16=True)
+    target.info = replace(original, dtypes=frozenset(ALL))
     yield target
     target.info = original
 

@@ -10,6 +10,7 @@ import pytest
 
 import needle as ndl
 from needle.__main__ import table
+from needle.dtypes import ALL, REQUIRED
 
 
 def needle(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -65,9 +66,9 @@ def test_mistyped_arguments(argument: str):
 
 def test_the_table():
     devices = [
-        ndl.DeviceInfo("acme", "Acme 9000", "Acme", "Acme CL, 1.0", "gpu", 8 * 2**30, True, False),
-        ndl.DeviceInfo("acme:1", "no device", "", "Acme CL, 0.9", "other", 0, False, False, "its driver is too old"),
-        ndl.DeviceInfo("numpy", "x86_64", "NumPy", "2.0", "host", 0, True, True),
+        ndl.DeviceInfo("acme", "Acme 9000", "Acme", "Acme CL, 1.0", "gpu", 8 * 2**30, REQUIRED | {ndl.float64}),
+        ndl.DeviceInfo("acme:1", "no device", "", "Acme CL, 0.9", "other", 0, problem="its driver is too old"),
+        ndl.DeviceInfo("numpy", "x86_64", "NumPy", "2.0", "host", 0, frozenset(ALL)),
     ]
     assert table(devices, "acme").splitlines() == [
         "   NAME    TYPE   MEMORY   FP64  FP16  DEVICE     VENDOR  DRIVER",

@@ -12,6 +12,7 @@ import numpy as np
 
 import needle as ndl
 from needle.backend.opencl.running.device import OpenCLDevice
+from needle.dtypes import ALL
 
 GPU = {"vector_bytes": 4, "local_size": 8, "matmul_rows": 0, "matmul_group": 2, "matmul_micro": 2, "fold_columns": 1}
 CPU = {
@@ -121,7 +122,7 @@ def main() -> None:
     assert isinstance(simulator, OpenCLDevice)
     launched = set()
     for shape in (GPU, CPU):
-        device = OpenCLDevice(replace(simulator.info, float16=True), simulator.cl_device)
+        device = OpenCLDevice(replace(simulator.info, dtypes=frozenset(ALL)), simulator.cl_device)
         device.launch_shape = replace(device.launch_shape, groups=4, **shape)
         for work in WORK:
             results = []

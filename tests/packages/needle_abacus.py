@@ -17,10 +17,10 @@ from numpy.lib.stride_tricks import as_strided
 
 from needle.backend.protocol import ArrayView, Backend, Device, DeviceInfo, Expression
 from needle.backend.records import Primitive, Reduction
-from needle.dtypes import DType, Shape
+from needle.dtypes import ALL, DType, Shape
 
-ABACUS = DeviceInfo("abacus", "beads on wires", "wood", "1.0", "other", 2**20, float64=True, float16=True)
-BROKEN = DeviceInfo("abacus:1", "beads", "wood", "1.0", "other", 0, False, False, problem="a bead is missing")
+ABACUS = DeviceInfo("abacus", "beads on wires", "wood", "1.0", "other", 2**20, frozenset(ALL))
+BROKEN = DeviceInfo("abacus:1", "beads", "wood", "1.0", "other", 0, problem="a bead is missing")
 
 
 class Abacus(Device):

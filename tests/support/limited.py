@@ -15,6 +15,7 @@ from needle.backend.opencl.building import programs
 from needle.backend.opencl.running.device import OpenCLDevice
 from needle.backend.opencl.running.submission import Submission
 from needle.backend.opencl.shapes.launch_shape import default_launch_shape
+from needle.dtypes import REQUIRED
 
 #: Macros and extensions by which OpenCL C tells of float64, float16 and sub-groups.
 OPTIONAL = re.compile(r"cl_khr_fp64|cl_khr_fp16|cl_\w*subgroup\w*|__opencl_c_(?:fp64|subgroups)")
@@ -69,7 +70,7 @@ class LimitedDevice(OpenCLDevice):
     """A device of OpenCL 1.2 without float64, float16 and sub-groups, within `limits`, on the hardware of `real`."""
 
     def __init__(self, real: OpenCLDevice, limits: Mapping[str, Any]) -> None:
-        super().__init__(replace(real.info, name="limited", float64=False, float16=False), real.cl_device)
+        super().__init__(replace(real.info, name="limited", dtypes=REQUIRED), real.cl_device)
         self.limits = Reported(real.cl_device, limits)
         self.launch_shape = default_launch_shape(self.limits)  # type: ignore[arg-type]
         self.launch_shape.check(self.limits)  # type: ignore[arg-type]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from needle.dtypes import DType
+from collections.abc import Sequence
+
+from needle.dtypes import ALL, DType, float16, float64
 
 #: A bool is stored as one byte, 0 or 1.
 CL_TYPES = {
@@ -10,6 +12,14 @@ CL_TYPES = {
     "uint8": "uchar", "uint16": "ushort", "uint32": "uint", "uint64": "ulong",
     "float16": "half", "float32": "float", "float64": "double",
 }  # fmt: skip
+
+#: The extension that a device must have for a dtype that not every device has.
+_EXTENSIONS = {float16: "cl_khr_fp16", float64: "cl_khr_fp64"}
+
+
+def supported_dtypes(extensions: Sequence[str]) -> frozenset[DType]:
+    """The dtypes of a device with these OpenCL extensions."""
+    return frozenset(dtype for dtype in ALL if _EXTENSIONS.get(dtype) in (None, *extensions))
 
 
 def cl_type(dtype: DType) -> str:

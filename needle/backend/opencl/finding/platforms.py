@@ -6,6 +6,7 @@ from collections import Counter
 
 import pyopencl as cl
 
+from needle.backend.opencl.building.types import supported_dtypes
 from needle.backend.opencl.finding.threads import one_core_each
 from needle.backend.protocol import DeviceInfo
 
@@ -36,7 +37,6 @@ def short_name(words: str) -> str:
 
 def describe(name: str, platform: cl.Platform, device: cl.Device) -> DeviceInfo:
     """The facts of `device`, which is called `name`; `problem` says why it cannot be used, if so."""
-    extensions = device.extensions.split()
     problem = None
     if not device.available:
         problem = "the driver reports it as not available"
@@ -51,8 +51,7 @@ def describe(name: str, platform: cl.Platform, device: cl.Device) -> DeviceInfo:
         driver=f"{platform.name.strip()}, {device.driver_version}",
         kind=next((kind for bit, kind in _KINDS.items() if device.type & bit), "other"),
         memory=device.global_mem_size,
-        float64="cl_khr_fp64" in extensions,
-        float16="cl_khr_fp16" in extensions,
+        dtypes=supported_dtypes(device.extensions.split()),
         problem=problem,
     )
 
@@ -81,4 +80,4 @@ def devices_of(platform: cl.Platform) -> tuple[list[cl.Device], str | None]:
 
 def absent_device(name: str, problem: str, vendor: str = "", driver: str = "") -> DeviceInfo:
     """The facts of a platform or a driver without a usable device."""
-    return DeviceInfo(name, "no device", vendor, driver, "other", 0, False, False, problem)
+    return DeviceInfo(name, "no device", vendor, driver, "other", 0, problem=problem)
