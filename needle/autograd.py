@@ -15,6 +15,8 @@ from typing import Any, ClassVar
 
 from needle.errors import GraphError
 
+__all__ = ["Op", "Value", "enable_grad", "is_grad_enabled", "no_grad"]
+
 
 class _Mode(threading.local):
     grad_enabled = True

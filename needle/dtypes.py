@@ -17,6 +17,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike as NumpyDTypeLike
 
+__all__ = [
+    "bool_", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+]  # fmt: skip
+
 DType: TypeAlias = np.dtype[Any]
 Scalar: TypeAlias = bool | int | float
 Shape: TypeAlias = tuple[int, ...]

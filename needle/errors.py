@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["DeviceError", "GraphError", "KernelCompileError", "NeedleError", "OutOfMemoryError"]
+
 
 class NeedleError(Exception):
     """Base of needle's own exceptions."""

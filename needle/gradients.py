@@ -10,7 +10,10 @@ import numpy as np
 
 from needle.autograd import Op, Value, enable_grad, gradients, make_value
 from needle.dtypes import float64, is_float
-from needle.tensor import Tensor, asarray, ones_like, zeros_like
+from needle.ops.creation import asarray, ones_like, zeros_like
+from needle.tensor import Tensor
+
+__all__ = ["grad", "gradcheck", "value_and_grad"]
 
 
 class _Alias(Op):

@@ -11,65 +11,55 @@ from typing import Any
 
 import numpy as np
 
-from needle import ops
-from needle.autograd import make_value
-from needle.dtypes import DTypeLike, Scalar, Shape, is_float
-from needle.ops import creation, random
-from needle.ops.creation import DeviceLike
+from needle.dtypes import DTypeLike, Scalar, Shape
+from needle.ops import creation, gather, random
+from needle.ops.creation import DeviceLike, as_tensor
 from needle.tensor import Tensor
 
+__all__ = [
+    "calculate_gain", "constant", "kaiming_normal", "kaiming_uniform", "one_hot", "ones", "ones_like", "rand", "randb",
+    "randn", "xavier_normal", "xavier_uniform", "zeros", "zeros_like",
+]  # fmt: skip
 
-def _tensor(array: Any, requires_grad: bool) -> Tensor:
-    if requires_grad and not is_float(array.dtype):
-        raise TypeError(f"requires_grad=True needs a floating dtype; this tensor has {array.dtype}")
-    return make_value(array, requires_grad=requires_grad)  # type: ignore[return-value]
-
-
-# -- given values -----------------------------------------------------------------------------------
+# -- given values: the functions of `needle.ops.creation` and `one_hot`, called as in the course ----
 
 
 def constant(
     *shape: int, c: Scalar = 1.0, device: DeviceLike = None, dtype: DTypeLike = "float32", requires_grad: bool = False
 ) -> Tensor:
     """A tensor of `shape` filled with `c`."""
-    return _tensor(creation.full(shape, c, dtype, device), requires_grad)
+    return creation.full(shape, c, dtype, device, requires_grad)
 
 
 def ones(*shape: int, device: DeviceLike = None, dtype: DTypeLike = "float32", requires_grad: bool = False) -> Tensor:
     """A tensor of ones."""
-    return constant(*shape, c=1, device=device, dtype=dtype, requires_grad=requires_grad)
+    return creation.ones(shape, dtype, device, requires_grad)
 
 
 def zeros(*shape: int, device: DeviceLike = None, dtype: DTypeLike = "float32", requires_grad: bool = False) -> Tensor:
     """A tensor of zeros."""
-    return constant(*shape, c=0, device=device, dtype=dtype, requires_grad=requires_grad)
+    return creation.zeros(shape, dtype, device, requires_grad)
 
 
 def ones_like(array: Tensor, *, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Ones with the shape and dtype of `array`, by default on its device."""
-    place = array.device if device is None else device
-    return ones(*array.shape, device=place, dtype=array.dtype, requires_grad=requires_grad)
+    return creation.ones(array.shape, array.dtype, array.device if device is None else device, requires_grad)
 
 
 def zeros_like(array: Tensor, *, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Zeros with the shape and dtype of `array`, by default on its device."""
-    place = array.device if device is None else device
-    return zeros(*array.shape, device=place, dtype=array.dtype, requires_grad=requires_grad)
+    return creation.zeros(array.shape, array.dtype, array.device if device is None else device, requires_grad)
 
 
 def one_hot(
     n: int, i: Any, device: DeviceLike = None, dtype: DTypeLike = "float32", requires_grad: bool = False
 ) -> Tensor:
-    """For each integer of `i` a vector of `n` zeros with a one there, along a new last axis (the course's order).
+    """`needle.one_hot(i, n)` in the course's order; a tensor stays on its device unless another is given.
 
-    `i` is a tensor, a NumPy array, an int or a nested list; a tensor stays on its device unless another is
-    given. Raises IndexError for a host-known integer outside [0, n), TypeError for other than integers.
+    Raises IndexError for a host-known integer outside [0, n), TypeError for other than integers.
     """
-    indices = i
-    if isinstance(i, Tensor):
-        indices = (i if device is None else i.to(device)).cached_data
-    place = None if isinstance(i, Tensor) else creation.as_device(device)
-    return _tensor(ops.one_hot(indices, n, dtype, place), requires_grad)
+    indices = i.to(device) if isinstance(i, Tensor) and device is not None else i
+    return creation.asarray(gather.one_hot(indices, n, dtype, device), requires_grad=requires_grad)
 
 
 # -- random values ----------------------------------------------------------------------------------
@@ -84,7 +74,7 @@ def rand(
     requires_grad: bool = False,
 ) -> Tensor:
     """Numbers from the uniform distribution over [low, high)."""
-    return _tensor(random.uniform(shape, low, high, dtype, creation.as_device(device)), requires_grad)
+    return as_tensor(random.uniform(shape, low, high, dtype, device), requires_grad)
 
 
 def randn(
@@ -96,14 +86,14 @@ def randn(
     requires_grad: bool = False,
 ) -> Tensor:
     """Numbers from the normal distribution."""
-    return _tensor(random.normal(shape, mean, std, dtype, creation.as_device(device)), requires_grad)
+    return as_tensor(random.normal(shape, mean, std, dtype, device), requires_grad)
 
 
 def randb(
     *shape: int, p: float = 0.5, device: DeviceLike = None, dtype: DTypeLike = "bool", requires_grad: bool = False
 ) -> Tensor:
     """True (1) with probability `p`, else False (0)."""
-    return _tensor(random.bernoulli(shape, p, dtype, creation.as_device(device)), requires_grad)
+    return as_tensor(random.bernoulli(shape, p, dtype, device), requires_grad)
 
 
 # -- scaled random values ---------------------------------------------------------------------------

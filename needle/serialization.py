@@ -12,8 +12,11 @@ import numpy as np
 
 from needle.backend.protocol import Device
 from needle.dtypes import ALL, as_dtype, is_bool, kind_of
+from needle.ops.creation import asarray
 from needle.replacing import replacing
-from needle.tensor import Tensor, asarray
+from needle.tensor import Tensor
+
+__all__ = ["load", "save"]
 
 StrPath = str | os.PathLike[str]
 

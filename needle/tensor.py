@@ -1,4 +1,8 @@
-"""`Tensor`: an array that remembers how it was computed. Methods are one line each, calling operations."""
+"""`Tensor`: an array that remembers how it was computed.
+
+A function of needle is a method because its declaration says so (see `needle.ops.base.method`). The methods written
+out here differ from the function in their arguments, or arrays implement them themselves.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +17,15 @@ from needle.array.operators import Operators
 from needle.array.views import as_shape
 from needle.autograd import Value, backward, is_grad_enabled, make_value
 from needle.backend.protocol import Device
-from needle.dtypes import DEFAULT_FLOAT, DType, DTypeLike, Scalar, Shape, as_dtype, is_float
+from needle.dtypes import DEFAULT_FLOAT, DType, DTypeLike, Scalar, Shape, is_float
 from needle.errors import DeviceError
-from needle.ops import creation
-from needle.ops.base import takes_tensor
-from needle.ops.creation import DeviceLike
+from needle.ops.creation import DeviceLike, as_array, as_device, check_differentiable
+from needle.ops.reductions import Axes
 
-Axes = int | Sequence[int] | None
+__all__ = ["Tensor"]
 
 
-class Tensor(Operators, Value):
+class Tensor(Operators["Tensor"], Value):
     """An n-dimensional array on a device, with its place in the graph that `backward` walks.
 
     Args:
@@ -44,11 +47,10 @@ class Tensor(Operators, Value):
         dtype: DTypeLike = None,
         requires_grad: bool | None = None,
     ) -> None:
-        array = creation.asarray(data, dtype, device)
-        floating = is_float(array.dtype)
-        if requires_grad and not floating:
-            raise TypeError(f"requires_grad=True needs a floating dtype; this tensor has {array.dtype}")
-        self._set(array, None, (), floating if requires_grad is None else requires_grad)
+        array = as_array(data, dtype, device)
+        if requires_grad:
+            check_differentiable(array.dtype)
+        self._set(array, None, (), is_float(array.dtype) if requires_grad is None else requires_grad)
 
     # -- what it is -----------------------------------------------------------------------------
 
@@ -129,7 +131,7 @@ class Tensor(Operators, Value):
 
     def to(self, device: DeviceLike) -> Tensor:
         """This tensor on another device; gradients flow back to this one."""
-        return ops.to_device(self, creation.as_device(device))
+        return ops.to_device(self, as_device(device))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles and deep copies of leaves go through the host; a computed tensor raises RuntimeError."""
@@ -170,9 +172,9 @@ class Tensor(Operators, Value):
         if out_grad is None:
             if self.size != 1:
                 raise ValueError(f"backward() on a tensor of shape {self.shape} needs out_grad, of the same shape")
-            seed = evaluation.full(self.shape, 1, self.dtype, self.device)
+            seed = evaluation.constant(self.shape, 1, self.dtype, self.device)
             return make_value(seed) if create_graph else seed
-        grad = out_grad if isinstance(out_grad, Value) else make_value(creation.asarray(out_grad, None, self.device))
+        grad = out_grad if isinstance(out_grad, Value) else make_value(as_array(out_grad, None, self.device))
         given = grad.cached_data
         if given.shape != self.shape:
             raise ValueError(f"out_grad has shape {given.shape}; the tensor has {self.shape}")
@@ -200,8 +202,8 @@ class Tensor(Operators, Value):
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Set whether gradients are computed for this leaf, and return it."""
-        if requires_grad and not is_float(self.dtype):
-            raise TypeError(f"requires_grad=True needs a floating dtype; this tensor has {self.dtype}")
+        if requires_grad:
+            check_differentiable(self.dtype)
         if self.op is not None and not requires_grad:
             raise ValueError("a computed tensor cannot stop requiring a gradient; use detach()")
         self.requires_grad = requires_grad
@@ -239,21 +241,9 @@ class Tensor(Operators, Value):
         """With the axes in the order given, as a sequence or as arguments."""
         return ops.permute_dims(self, axes[0] if len(axes) == 1 and isinstance(axes[0], Sequence) else axes)  # type: ignore[arg-type]
 
-    def transpose(self, axes: tuple[int, int] | None = None) -> Tensor:
-        """With two axes exchanged, by default the last two."""
-        return ops.transpose(self, axes)
-
     def flip(self, axis: Axes = None) -> Tensor:
         """Read backwards along `axis`."""
         return ops.flip(self, axis)
-
-    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-        """With the axes from `start_dim` to `end_dim` joined."""
-        return ops.flatten(self, start_dim, end_dim)
-
-    def squeeze(self, axis: Axes = None) -> Tensor:
-        """Without axes of size 1."""
-        return ops.squeeze(self, axis)
 
     def sum_to(self, shape: Shape) -> Tensor:
         """Summed over the axes along which `shape` was broadcast to this shape."""
@@ -273,114 +263,3 @@ def _restore(cls: type[Tensor], array: NDArray, requires_grad: bool) -> Tensor:
     tensor = cls.__new__(cls)
     tensor._set(array, None, (), requires_grad)
     return tensor
-
-
-# -- making tensors ---------------------------------------------------------------------------------
-
-
-def _tensor(array: NDArray, requires_grad: bool) -> Tensor:
-    if requires_grad and not is_float(array.dtype):
-        raise TypeError(f"requires_grad=True needs a floating dtype; this tensor has {array.dtype}")
-    return make_value(array, requires_grad=requires_grad)  # type: ignore[return-value]
-
-
-def asarray(
-    data: Any,
-    dtype: DTypeLike = None,
-    device: DeviceLike = None,
-    *,
-    copy: bool | None = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """`data` as a tensor that by default requires no gradient (Array API). Tensors share their memory.
-
-    `copy=True` always copies; `copy=False` raises ValueError where a copy cannot be avoided.
-    """
-    array = creation.asarray(data, dtype, device)
-    shared = array is (data.cached_data if isinstance(data, Value) else data)
-    if copy is False and not shared:
-        raise ValueError("copy=False, but this data can only be copied to the device")
-    return _tensor(evaluation.copy(array) if copy and shared else array, requires_grad)
-
-
-def full(
-    shape: Any, fill_value: Scalar, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
-) -> Tensor:
-    """A tensor of `shape` filled with one value."""
-    return _tensor(creation.full(shape, fill_value, dtype, device), requires_grad)
-
-
-def zeros(
-    shape: Any, dtype: DTypeLike = DEFAULT_FLOAT, device: DeviceLike = None, requires_grad: bool = False
-) -> Tensor:
-    """A tensor of zeros."""
-    return full(shape, 0, DEFAULT_FLOAT if dtype is None else dtype, device, requires_grad)
-
-
-def ones(
-    shape: Any, dtype: DTypeLike = DEFAULT_FLOAT, device: DeviceLike = None, requires_grad: bool = False
-) -> Tensor:
-    """A tensor of ones."""
-    return full(shape, 1, DEFAULT_FLOAT if dtype is None else dtype, device, requires_grad)
-
-
-def empty(
-    shape: Any, dtype: DTypeLike = DEFAULT_FLOAT, device: DeviceLike = None, requires_grad: bool = False
-) -> Tensor:
-    """A tensor whose values are undefined."""
-    array = NDArray.empty(as_shape(shape), as_dtype(dtype), creation.as_device(device))
-    return _tensor(array, requires_grad)
-
-
-@takes_tensor
-def full_like(x: Tensor, fill_value: Scalar, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
-    """A tensor filled with one value, with the shape, dtype and device of `x`."""
-    return full(x.shape, fill_value, x.dtype if dtype is None else dtype, x.device if device is None else device)
-
-
-@takes_tensor
-def zeros_like(x: Tensor, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
-    """Zeros with the shape, dtype and device of `x`."""
-    return full_like(x, 0, dtype, device)
-
-
-@takes_tensor
-def ones_like(x: Tensor, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
-    """Ones with the shape, dtype and device of `x`."""
-    return full_like(x, 1, dtype, device)
-
-
-@takes_tensor
-def empty_like(x: Tensor, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
-    """Undefined values with the shape, dtype and device of `x`."""
-    return empty(x.shape, x.dtype if dtype is None else dtype, x.device if device is None else device)
-
-
-def arange(
-    start: float, stop: float | None = None, step: float = 1, *, dtype: DTypeLike = None, device: DeviceLike = None
-) -> Tensor:
-    """Evenly spaced values from `start` up to, not including, `stop` (see `needle.ops.creation.arange`)."""
-    return _tensor(creation.arange(start, stop, step, dtype, device), False)
-
-
-def linspace(
-    start: float, stop: float, num: int, *, dtype: DTypeLike = None, device: DeviceLike = None, endpoint: bool = True
-) -> Tensor:
-    """`num` evenly spaced values from `start` to `stop`."""
-    return _tensor(creation.linspace(start, stop, num, dtype, device, endpoint), False)
-
-
-def eye(
-    n_rows: int, n_cols: int | None = None, *, k: int = 0, dtype: DTypeLike = None, device: DeviceLike = None
-) -> Tensor:
-    """A matrix with ones on the k-th diagonal."""
-    return _tensor(creation.eye(n_rows, n_cols, k, dtype, device), False)
-
-
-def one_hot(indices: Any, num_classes: int, dtype: DTypeLike = DEFAULT_FLOAT, device: DeviceLike = None) -> Tensor:
-    """`indices` with a last axis of size `num_classes` added: 1 at the index, else 0.
-
-    Raises IndexError naming a host-known index outside [0, num_classes).
-    """
-    labels = indices if isinstance(indices, Tensor) else asarray(indices, device=device)
-    return ops.one_hot(labels, num_classes, dtype)

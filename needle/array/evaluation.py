@@ -44,7 +44,7 @@ _FITS_ALL = float(np.finfo(np.float16).max)
 # -- recording --------------------------------------------------------------------------------------
 
 
-def full(shape: Shape, value: Scalar, dtype: DType, device: Device) -> NDArray:
+def constant(shape: Shape, value: Scalar, dtype: DType, device: Device) -> NDArray:
     """A constant, which costs no memory until something needs it written out."""
     check_dtype(dtype, device)
     value = check_scalar(value, dtype)

@@ -41,7 +41,7 @@ class Storage:
         self.version += 1
 
 
-class NDArray(Operators):
+class NDArray(Operators["NDArray"]):
     """An n-dimensional array on a device.
 
     Slicing, reshaping, permuting, flipping and broadcasting give views wherever NumPy's do. Elementwise

@@ -1,7 +1,7 @@
-"""Python's operators, resolved by the name of an elementwise record.
+"""Python's operators on arrays and tensors, resolved by the name of a function.
 
-Records register themselves when they are declared (in `needle.ops`, above this layer), so that an array
-can be added without its class importing the operations.
+Functions register themselves when they are declared (in `needle.ops`, above this layer), so that arrays
+can be added without their class importing the operations.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-#: Operation name -> function on arrays (or tensors) and scalars; `needle.ops.base` fills it.
+from needle.array.methods import Methods, Result
+
+#: A function's name -> the function, on arrays (or tensors) and scalars; `needle.ops.base` fills it.
 TABLE: dict[str, Callable[..., Any]] = {}
 
 
@@ -19,24 +21,6 @@ def _unary(name: str) -> Callable[[Any], Any]:
     def method(self: Any) -> Any:
         return TABLE[name](self)
 
-    return method
-
-
-def _reduction(name: str) -> Callable[..., Any]:
-    def method(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
-        return TABLE[name](self, axis, keepdims)
-
-    method.__doc__ = f"`needle.{name}` over `axis`: an int, several, or None for all."
-    method.__name__ = name
-    return method
-
-
-def _function(name: str) -> Callable[..., Any]:
-    def method(self: Any, *args: Any) -> Any:
-        return TABLE[name](self, *args)
-
-    method.__doc__ = f"`needle.{name}` of this array."
-    method.__name__ = name
     return method
 
 
@@ -62,8 +46,8 @@ def _is_ours(other: Any) -> bool:
     return isinstance(other, _OPERANDS) or type(other).__module__ == "builtins"
 
 
-class Operators:
-    """Operators and the functions that are methods as well, for `NDArray` and `Tensor` alike."""
+class Operators(Methods[Result]):
+    """Python's operators, for `NDArray` and `Tensor` alike."""
 
     __slots__ = ()
 
@@ -91,28 +75,6 @@ class Operators:
     __eq__ = _equality("equal")
     __ne__ = _equality("not_equal")
     __hash__ = object.__hash__
-
-    abs = _function("abs")
-    erf = _function("erf")
-    exp = _function("exp")
-    log = _function("log")
-    relu = _function("relu")
-    round = _function("round")
-    sigmoid = _function("sigmoid")
-    sqrt = _function("sqrt")
-    tanh = _function("tanh")
-
-    sum = _reduction("sum")
-    prod = _reduction("prod")
-    mean = _reduction("mean")
-    var = _reduction("var")
-    std = _reduction("std")
-    max = _reduction("max")
-    min = _reduction("min")
-    any = _reduction("any")
-    all = _reduction("all")
-    argmax = _reduction("argmax")
-    argmin = _reduction("argmin")
 
 
 #: What operators take.

@@ -10,7 +10,7 @@ from weakref import ref
 
 import numpy as np
 
-from needle.array.evaluation import adopt, cast, common_device, copy, full, lock, realize, stand_in
+from needle.array.evaluation import adopt, cast, common_device, constant, copy, lock, realize, stand_in
 from needle.array.expression import SCALARS, linearize, positions
 from needle.array.ndarray import NDArray, Storage
 from needle.dtypes import DType, Scalar
@@ -21,7 +21,7 @@ def write(target: NDArray, value: Any) -> None:
     if isinstance(value, NDArray):
         common_device("assignment", [target, value])
     elif isinstance(value, (*SCALARS, np.generic)):
-        value = full((), _weak_scalar(value, target.dtype), target.dtype, target.device)
+        value = constant((), _weak_scalar(value, target.dtype), target.dtype, target.device)
     else:
         with np.errstate(all="ignore"):  # cast here: the device may not have the dtype
             value = NDArray.from_numpy(np.asarray(value).astype(target.dtype, copy=False), target.device)

@@ -18,6 +18,8 @@ from needle.errors import DeviceError
 if TYPE_CHECKING:
     from needle.backend.tracing import Tracer
 
+__all__ = ["Backend", "Device", "DeviceInfo", "MemoryInfo"]
+
 Buffer = Any  # a device's own handle for a stretch of memory
 
 

@@ -17,6 +17,8 @@ from needle.backend.protocol import Backend, Device, DeviceInfo, scoped_device
 from needle.errors import DeviceError
 from needle.locks import freed_in_children
 
+__all__ = ["all_devices", "cpu", "cuda", "default_device", "device", "devices", "synchronize"]
+
 GROUP = "needle.backends"
 
 #: The built-in backends, in the order in which a default device is looked for.

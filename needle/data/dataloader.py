@@ -12,9 +12,10 @@ from needle.backend.protocol import Device
 from needle.checks import integer
 from needle.data.dataset import Dataset, map_arrays, stack
 from needle.data.workers import Fetch, WorkerPool
-from needle.ops.creation import as_device
+from needle.ops.creation import as_device, asarray
 from needle.ops.random import default_generator
-from needle.tensor import asarray
+
+__all__ = ["DataLoader"]
 
 
 class DataLoader:

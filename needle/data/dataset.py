@@ -12,6 +12,8 @@ from needle import ops
 from needle.dtypes import promote
 from needle.tensor import Tensor
 
+__all__ = ["Dataset", "NDArrayDataset", "TensorDataset"]
+
 Transform = Callable[[Any], Any]
 
 
@@ -138,3 +140,7 @@ def _as_host(data: Any) -> np.ndarray:
     if host.dtype == np.float64 and not hasattr(data, "dtype"):
         host = host.astype(np.float32)
     return host
+
+
+#: The course's name.
+NDArrayDataset = TensorDataset

@@ -14,6 +14,8 @@ import numpy as np
 
 from needle.data.dataset import Dataset, Transform
 
+__all__ = ["MNISTDataset"]
+
 StrPath = str | os.PathLike[str]
 
 

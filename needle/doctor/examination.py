@@ -18,6 +18,9 @@ from typing import Literal
 from needle.backend.registry import device
 from needle.doctor.families import FAMILIES
 
+__all__ = ["Report", "examine"]
+
+
 #: Seconds in which a family must be done; compiling its kernels on a slow driver takes a few minutes at worst.
 PATIENCE = 600.0
 

@@ -15,6 +15,8 @@ import needle as ndl
 from needle.doctor.comparison import Comparison, float_dtypes, wide
 from needle.ops.base import Declaration
 
+__all__ = ["FAMILIES"]
+
 Family = Callable[[ndl.Device], Iterator[Comparison]]
 
 _SHAPES = ((1,), (17,), (37, 53), (3, 700, 33), (2, 0, 3))

@@ -3,45 +3,13 @@
 from needle.nn import functional as functional
 from needle.nn import init as init
 from needle.nn import utils as utils
-from needle.nn.activations import GELU as GELU
-from needle.nn.activations import ReLU as ReLU
-from needle.nn.activations import Sigmoid as Sigmoid
-from needle.nn.activations import SiLU as SiLU
-from needle.nn.activations import Softplus as Softplus
-from needle.nn.activations import Tanh as Tanh
-from needle.nn.containers import ModuleDict as ModuleDict
-from needle.nn.containers import ModuleList as ModuleList
-from needle.nn.containers import ParameterDict as ParameterDict
-from needle.nn.containers import ParameterList as ParameterList
-from needle.nn.containers import Residual as Residual
-from needle.nn.containers import Sequential as Sequential
-from needle.nn.dropout import Dropout as Dropout
-from needle.nn.flatten import Flatten as Flatten
-from needle.nn.linear import Identity as Identity
-from needle.nn.linear import Linear as Linear
-from needle.nn.losses import CrossEntropyLoss as CrossEntropyLoss
-from needle.nn.losses import MSELoss as MSELoss
-from needle.nn.losses import NLLLoss as NLLLoss
-from needle.nn.losses import SoftmaxLoss as SoftmaxLoss
-from needle.nn.margin_losses import CosineEmbeddingLoss as CosineEmbeddingLoss
-from needle.nn.margin_losses import CosineSimilarity as CosineSimilarity
-from needle.nn.margin_losses import HingeEmbeddingLoss as HingeEmbeddingLoss
-from needle.nn.margin_losses import MarginRankingLoss as MarginRankingLoss
-from needle.nn.margin_losses import PairwiseDistance as PairwiseDistance
-from needle.nn.margin_losses import SoftMarginLoss as SoftMarginLoss
-from needle.nn.margin_losses import TripletMarginLoss as TripletMarginLoss
-from needle.nn.margin_losses import TripletMarginWithDistanceLoss as TripletMarginWithDistanceLoss
-from needle.nn.module import Module as Module
-from needle.nn.normalization import BatchNorm1d as BatchNorm1d
-from needle.nn.normalization import LayerNorm1d as LayerNorm1d
-from needle.nn.parameter import Parameter as Parameter
-from needle.nn.probability_losses import BCELoss as BCELoss
-from needle.nn.probability_losses import BCEWithLogitsLoss as BCEWithLogitsLoss
-from needle.nn.probability_losses import KLDivLoss as KLDivLoss
-from needle.nn.probability_losses import MultiLabelSoftMarginLoss as MultiLabelSoftMarginLoss
-from needle.nn.regression_losses import GaussianNLLLoss as GaussianNLLLoss
-from needle.nn.regression_losses import HuberLoss as HuberLoss
-from needle.nn.regression_losses import L1Loss as L1Loss
-from needle.nn.regression_losses import PoissonNLLLoss as PoissonNLLLoss
-from needle.nn.regression_losses import SmoothL1Loss as SmoothL1Loss
-from needle.nn.state import LoadResult as LoadResult
+from needle.nn.activations import *
+from needle.nn.containers import *
+from needle.nn.dropout import *
+from needle.nn.flatten import *
+from needle.nn.linear import *
+from needle.nn.losses import *
+from needle.nn.module import *
+from needle.nn.normalization import *
+from needle.nn.parameter import *
+from needle.nn.state import *

@@ -7,6 +7,8 @@ from needle.nn import functional as F
 from needle.nn.module import Module
 from needle.tensor import Tensor
 
+__all__ = ["GELU", "ReLU", "SiLU", "Sigmoid", "Softplus", "Tanh"]
+
 
 class ReLU(Module):
     """max(x, 0); see `functional.relu`."""

@@ -7,6 +7,8 @@ from needle.nn import functional as F
 from needle.nn.module import Module
 from needle.tensor import Tensor
 
+__all__ = ["Dropout"]
+
 
 class Dropout(Module):
     """While training, sets elements to zero with probability `p` and divides the others by 1 - p.

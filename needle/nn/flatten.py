@@ -6,6 +6,8 @@ from needle import ops
 from needle.nn.module import Module
 from needle.tensor import Tensor
 
+__all__ = ["Flatten"]
+
 
 class Flatten(Module):
     """Joins the axes from `start_dim` to `end_dim`; by default (B, X0, X1, ...) becomes (B, X0 * X1 * ...)."""

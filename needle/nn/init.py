@@ -16,7 +16,8 @@ from needle import init, ops
 from needle.checks import one_of
 from needle.dtypes import float32, float64, is_float
 from needle.init import calculate_gain
-from needle.tensor import Tensor, asarray
+from needle.ops.creation import asarray
+from needle.tensor import Tensor
 
 __all__ = [
     "calculate_gain",

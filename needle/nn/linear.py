@@ -11,6 +11,8 @@ from needle.nn.parameter import Parameter
 from needle.ops.creation import DeviceLike
 from needle.tensor import Tensor
 
+__all__ = ["Identity", "Linear"]
+
 
 class Linear(Module):
     """x @ weight + bias over the last axis.

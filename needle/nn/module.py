@@ -14,6 +14,8 @@ from needle.nn.parameter import Parameter
 from needle.nn.state import HasState
 from needle.tensor import Tensor
 
+__all__ = ["Module"]
+
 Self = TypeVar("Self", bound="Module")
 
 

@@ -11,6 +11,8 @@ from needle.nn.parameter import Parameter
 from needle.ops.creation import DeviceLike
 from needle.tensor import Tensor
 
+__all__ = ["BatchNorm1d", "LayerNorm1d"]
+
 
 class BatchNorm1d(Module):
     """(x - mean) / sqrt(var + eps) * weight + bias for each channel, over the batch (Ioffe and Szegedy 2015).

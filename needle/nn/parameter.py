@@ -8,6 +8,8 @@ from needle.dtypes import DTypeLike
 from needle.ops.creation import DeviceLike
 from needle.tensor import Tensor
 
+__all__ = ["Parameter"]
+
 
 class Parameter(Tensor):
     """A tensor that, kept in a module, is one of its parameters. It requires a gradient.

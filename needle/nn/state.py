@@ -10,9 +10,11 @@ from needle.array import NDArray
 from needle.autograd import make_value
 from needle.dtypes import DTypeLike, float16, float32, float64, is_float
 from needle.nn.parameter import Parameter
-from needle.ops.creation import DeviceLike
+from needle.ops.creation import DeviceLike, asarray
 from needle.ops.destination import destination
-from needle.tensor import Tensor, asarray
+from needle.tensor import Tensor
+
+__all__ = ["LoadResult"]
 
 Self = TypeVar("Self", bound="HasState")
 

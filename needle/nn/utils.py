@@ -9,7 +9,8 @@ from typing import Any
 from needle import ops
 from needle.autograd import no_grad
 from needle.errors import DeviceError
-from needle.tensor import Tensor, asarray
+from needle.ops.creation import asarray
+from needle.tensor import Tensor
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm", "parameters_to_vector", "vector_to_parameters"]
 

@@ -14,6 +14,8 @@ from needle.ops.exponential import erf, exp, numpy_erf
 if TYPE_CHECKING:
     from needle.tensor import Tensor
 
+__all__ = ["gelu", "gelu_tanh", "relu", "sigmoid", "silu", "softplus"]
+
 _SQRT_HALF = math.sqrt(0.5)
 _DENSITY = 1 / math.sqrt(2 * math.pi)
 _TANH_SCALE = math.sqrt(2 / math.pi)
@@ -24,6 +26,7 @@ _TANH_SCALE = math.sqrt(2 / math.pi)
     reference=lambda x: np.maximum(x, 0),
     kinds="iuf",
     gradient=lambda g, y, x: where(y <= 0, 0, g),
+    method=True,
 )
 def relu(x: Tensor) -> Tensor:
     """max(x, 0); NaN stays NaN. The gradient at 0 is 0."""
@@ -34,6 +37,7 @@ def relu(x: Tensor) -> Tensor:
     reference=lambda x: 1 / (1 + np.exp(-x)),
     typing="float",
     gradient=lambda g, y, x: g * (y * (1 - y)),
+    method=True,
 )
 def sigmoid(x: Tensor) -> Tensor:
     """The logistic function 1 / (1 + exp(-x))."""

@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from needle.dtypes import is_bool, is_float, is_signed
-from needle.ops.base import SCALARS, elementwise, operator, takes_tensor, zeros_like
+from needle.ops.base import SCALARS, elementwise, operator, takes_tensor
 from needle.ops.comparison import equal, greater, greater_equal, isfinite, less, logical_and, logical_not, where
+from needle.ops.creation import zeros_like
 
 if TYPE_CHECKING:
     from needle.tensor import Tensor
+
+__all__ = [
+    "abs", "add", "ceil", "clip", "divide", "floor", "floor_divide", "maximum", "minimum", "multiply", "negative",
+    "positive", "pow", "remainder", "round", "sign", "square", "subtract", "trunc",
+]  # fmt: skip
 
 NUMBERS = "iuf"
 
@@ -132,7 +138,7 @@ def _power(x: Any, y: Any) -> Any:
     return power(x, y)
 
 
-@operator("pow")
+@operator
 def pow(x: Tensor, y: Tensor | float) -> Tensor:
     """x ** y; squares, roots and first powers are done without `pow`."""
     return _power(x, y)
@@ -143,6 +149,7 @@ def pow(x: Tensor, y: Tensor | float) -> Tensor:
     reference=np.square,
     kinds=NUMBERS,
     gradient=lambda g, y, x: g * (2 * x),
+    method=True,
 )
 def square(x: Tensor) -> Tensor:
     """x * x."""
@@ -153,12 +160,13 @@ def square(x: Tensor) -> Tensor:
     reference=np.negative,
     kinds=NUMBERS,
     gradient=lambda g, y, x: -g,
+    method=True,
 )
 def negative(x: Tensor) -> Tensor:
     """-x; an unsigned integer wraps around."""
 
 
-@elementwise(cl="x", reference=lambda x: x, kinds=NUMBERS, gradient=lambda g, y, x: g)
+@elementwise(cl="x", reference=lambda x: x, kinds=NUMBERS, gradient=lambda g, y, x: g, method=True)
 def positive(x: Tensor) -> Tensor:
     """x itself, as a new tensor."""
 
@@ -167,6 +175,7 @@ def positive(x: Tensor) -> Tensor:
     cl={"f": "fabs(x)", "i": "(x < LIT(T, 0)) ? WRAP(T, LIT(T, 0), -, x) : x", "bu": "x"},
     reference=np.abs,
     gradient=lambda g, y, x: g * sign(x),
+    method=True,
 )
 def abs(x: Tensor) -> Tensor:
     """The absolute value; the most negative integer stays as it is, as in NumPy."""
@@ -181,27 +190,52 @@ def abs(x: Tensor) -> Tensor:
     reference=np.sign,
     kinds=NUMBERS,
     gradient=lambda g, y, x: zeros_like(g),
+    method=True,
 )
 def sign(x: Tensor) -> Tensor:
     """-1, 0 or 1 with the sign of x; NaN stays NaN."""
 
 
-@elementwise(cl={"f": "floor(x)", "iu": "x"}, reference=np.floor, kinds=NUMBERS, gradient=lambda g, y, x: zeros_like(g))
+@elementwise(
+    cl={"f": "floor(x)", "iu": "x"},
+    reference=np.floor,
+    kinds=NUMBERS,
+    gradient=lambda g, y, x: zeros_like(g),
+    method=True,
+)
 def floor(x: Tensor) -> Tensor:
     """The largest whole number not above x."""
 
 
-@elementwise(cl={"f": "ceil(x)", "iu": "x"}, reference=np.ceil, kinds=NUMBERS, gradient=lambda g, y, x: zeros_like(g))
+@elementwise(
+    cl={"f": "ceil(x)", "iu": "x"},
+    reference=np.ceil,
+    kinds=NUMBERS,
+    gradient=lambda g, y, x: zeros_like(g),
+    method=True,
+)
 def ceil(x: Tensor) -> Tensor:
     """The smallest whole number not below x."""
 
 
-@elementwise(cl={"f": "trunc(x)", "iu": "x"}, reference=np.trunc, kinds=NUMBERS, gradient=lambda g, y, x: zeros_like(g))
+@elementwise(
+    cl={"f": "trunc(x)", "iu": "x"},
+    reference=np.trunc,
+    kinds=NUMBERS,
+    gradient=lambda g, y, x: zeros_like(g),
+    method=True,
+)
 def trunc(x: Tensor) -> Tensor:
     """x without its fraction."""
 
 
-@elementwise(cl={"f": "rint(x)", "iu": "x"}, reference=np.round, kinds=NUMBERS, gradient=lambda g, y, x: zeros_like(g))
+@elementwise(
+    cl={"f": "rint(x)", "iu": "x"},
+    reference=np.round,
+    kinds=NUMBERS,
+    gradient=lambda g, y, x: zeros_like(g),
+    method=True,
+)
 def round(x: Tensor) -> Tensor:
     """The nearest whole number, halves to the even one (IEEE 754, NumPy, PyTorch)."""
 

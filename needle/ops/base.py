@@ -1,12 +1,13 @@
 """How an operation is declared, and the registry that the declarations fill.
 
     @elementwise(cl="tanh(x)", reference=np.tanh, sample=(-3, 3),
-                 gradient=lambda g, y, x: g * (1 - y * y))
+                 gradient=lambda g, y, x: g * (1 - y * y), method=True)
     def tanh(x: Tensor) -> Tensor:
         \"\"\"Hyperbolic tangent, element by element.\"\"\"
 
-That is all of an elementwise operation: its kernels, its tests (forward on every device, gradient against
-finite differences) and its line in the table of operations come from the declaration.
+That is all of an elementwise operation: its kernels, its method, its tests (forward on every device, gradient
+against finite differences) and its line in the table of operations come from the declaration. It is public
+because the `__all__` of its module names it.
 """
 
 from __future__ import annotations
@@ -22,13 +23,16 @@ import numpy as np
 
 from needle.array import NDArray, evaluation
 from needle.array.expression import SCALARS as SCALARS
+from needle.array.methods import Methods
 from needle.array.operators import TABLE
-from needle.autograd import Op, Overwritten, Value, apply, make_value
+from needle.autograd import Op, Overwritten, Value, apply
 from needle.backend.records import Elementwise, Reference, Typing
 from needle.dtypes import DType
 
 if TYPE_CHECKING:
     from needle.tensor import Tensor
+
+__all__ = ["Declaration", "elementwise", "registry"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -112,12 +116,16 @@ def elementwise(
     sample: Range | tuple[Range, ...] = (-3, 3),
     typing: Typing = "same",
     kinds: str = "biuf",
+    method: bool = False,
 ) -> Callable[[F], F]:
     """Declare the decorated function, whose body is only its docstring, as an elementwise operation.
 
     `cl`, `typing` and `kinds` are those of `Elementwise`. `gradient(g, y, *operands)` gives the gradient
     with respect to the operand from that of the result, `g`, and the result, `y`; with several operands
-    there is one for each. `sample` is the range, or the ranges, in which tests draw the operands.
+    there is one for each. `sample` is the range, or the ranges, in which tests draw the operands. `method` makes
+    the function a method as well; a function of one operand is one if NumPy's arrays or PyTorch's tensors have it.
+
+    The first operand may also be given by the name `input`, as in PyTorch.
     """
 
     def declare(function: F) -> F:
@@ -130,25 +138,43 @@ def elementwise(
 
         @functools.wraps(function)
         def public(*args: Any, **kwargs: Any) -> Any:
-            return op(*(signature.bind(*args, **kwargs).args if kwargs else args))
+            return op(*(_positional(signature, args, kwargs) if kwargs else args))
 
         ranges = sample if isinstance(sample[0], tuple) else (sample,) * arity
         doc = inspect.getdoc(function) or ""
         registry[name] = Declaration(name, public, record, bool(gradients), ranges, doc)
         TABLE[name] = public
+        if method:
+            setattr(Methods, name, public)
         return public  # type: ignore[return-value]
 
     return declare
 
 
-def operator(name: str) -> Callable[[F], F]:
-    """Make the decorated function what the operator or method called `name` does."""
+def _positional(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """The operands in their order. Raises TypeError where they do not fit the signature."""
+    if "input" in kwargs and "input" not in signature.parameters:
+        args = (kwargs.pop("input"), *args)
+    return signature.bind(*args, **kwargs).args
 
-    def install(function: F) -> F:
-        TABLE[name] = function
-        return function
 
-    return install
+def operator(function: F) -> F:
+    """Let Python's operators, and the layers below, find the decorated function by its name."""
+    TABLE[function.__name__] = function
+    return function
+
+
+def method(function: F) -> F:
+    """Make the decorated function a method of tensors and arrays as well; its first argument is one."""
+    setattr(Methods, function.__name__, function)
+    return operator(function)
+
+
+def withdraw(name: str) -> None:
+    """Undo the declaration of the operation `name`: tests and guides declare some for a while."""
+    del registry[name], TABLE[name]
+    if name in vars(Methods):
+        delattr(Methods, name)
 
 
 def takes_tensor(function: F) -> F:
@@ -175,9 +201,3 @@ def check_tensor(function: str, argument: str, value: Any) -> None:
 def data_of(x: Tensor | NDArray) -> NDArray:
     """The array of a tensor, or the array itself."""
     return x.cached_data if isinstance(x, Value) else x
-
-
-def zeros_like(x: Tensor | NDArray) -> Any:
-    """Zeros of the shape, dtype and device of `x`: a tensor for a tensor, an array for an array."""
-    zeros = evaluation.full(x.shape, 0, x.dtype, x.device)
-    return make_value(zeros) if isinstance(x, Value) else zeros

@@ -11,6 +11,12 @@ from needle.ops.base import elementwise
 if TYPE_CHECKING:
     from needle.tensor import Tensor
 
+__all__ = [
+    "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "equal",
+    "greater", "greater_equal", "isfinite", "isinf", "isnan", "less", "less_equal", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "not_equal", "where",
+]  # fmt: skip
+
 
 @elementwise(cl="x == y", reference=np.equal, typing="compare")
 def equal(x: Tensor, y: Tensor | float) -> Tensor:
@@ -42,17 +48,21 @@ def greater_equal(x: Tensor, y: Tensor | float) -> Tensor:
     """Whether x >= y, as bool."""
 
 
-@elementwise(cl={"f": "x != x", "biu": "x != x"}, reference=np.isnan, typing="compare")
+@elementwise(cl={"f": "x != x", "biu": "x != x"}, reference=np.isnan, typing="compare", method=True)
 def isnan(x: Tensor) -> Tensor:
     """Whether x is NaN, as bool."""
 
 
-@elementwise(cl={"f": "fabs(x) == LIT(T, INFINITY)", "biu": "x != x"}, reference=np.isinf, typing="compare")
+@elementwise(
+    cl={"f": "fabs(x) == LIT(T, INFINITY)", "biu": "x != x"}, reference=np.isinf, typing="compare", method=True
+)
 def isinf(x: Tensor) -> Tensor:
     """Whether x is positive or negative infinity, as bool."""
 
 
-@elementwise(cl={"f": "fabs(x) < LIT(T, INFINITY)", "biu": "x == x"}, reference=np.isfinite, typing="compare")
+@elementwise(
+    cl={"f": "fabs(x) < LIT(T, INFINITY)", "biu": "x == x"}, reference=np.isfinite, typing="compare", method=True
+)
 def isfinite(x: Tensor) -> Tensor:
     """Whether x is neither infinite nor NaN, as bool."""
 
@@ -72,7 +82,7 @@ def logical_xor(x: Tensor, y: Tensor | bool) -> Tensor:
     """Whether exactly one of x and y is true (not zero)."""
 
 
-@elementwise(cl="x ^ LIT(T, 1)", reference=np.logical_not, typing="logical")
+@elementwise(cl="x ^ LIT(T, 1)", reference=np.logical_not, typing="logical", method=True)
 def logical_not(x: Tensor) -> Tensor:
     """Whether x is false (zero)."""
 

@@ -1,19 +1,28 @@
-"""Making arrays: constants, ranges and copies of host data. These return arrays; `needle.tensor` wraps them."""
+"""Making tensors of given values: copies of host data, constants, ranges. `needle.init` has the random ones."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from needle.array import NDArray, evaluation
 from needle.array.views import as_shape
-from needle.autograd import Value
+from needle.autograd import Value, make_value
 from needle.backend.protocol import Device
 from needle.backend.registry import default_device
 from needle.backend.registry import device as find_device
-from needle.dtypes import DEFAULT_FLOAT, DType, DTypeLike, Scalar, as_dtype, dtype_of_scalar
+from needle.dtypes import DEFAULT_FLOAT, DType, DTypeLike, Scalar, as_dtype, dtype_of_scalar, is_float
+from needle.ops.base import takes_tensor
+
+if TYPE_CHECKING:
+    from needle.tensor import Tensor
+
+__all__ = [
+    "arange", "asarray", "empty", "empty_like", "eye", "full", "full_like", "linspace", "ones", "ones_like", "zeros",
+    "zeros_like",
+]  # fmt: skip
 
 DeviceLike = Device | str | None
 
@@ -23,7 +32,10 @@ def as_device(device: DeviceLike) -> Device:
     return default_device() if device is None else find_device(device)
 
 
-def asarray(data: Any, dtype: DTypeLike = None, device: DeviceLike = None) -> NDArray:
+# -- arrays of host data ----------------------------------------------------------------------------
+
+
+def as_array(data: Any, dtype: DTypeLike = None, device: DeviceLike = None) -> NDArray:
     """`data` (array, tensor, NumPy array, nested sequence or number) as an array on `device`.
 
     NumPy arrays keep their dtype. Python numbers become bool, int64 or the default float. Arrays that are
@@ -38,7 +50,7 @@ def asarray(data: Any, dtype: DTypeLike = None, device: DeviceLike = None) -> ND
     place = as_device(device)
     if isinstance(data, (bool, int, float)):
         wanted = as_dtype(dtype) if dtype is not None else dtype_of_scalar(data)
-        return evaluation.full((), _convert(data, wanted.kind), wanted, place)
+        return evaluation.constant((), _convert(data, wanted.kind), wanted, place)
     host = _as_numpy(data)
     if dtype is not None:
         host = _in_dtype(host, as_dtype(dtype), of_numbers=not hasattr(data, "__array__"))
@@ -73,20 +85,107 @@ def _as_numpy(data: Any) -> np.ndarray:
     return host
 
 
-def full(shape: Any, value: Scalar, dtype: DTypeLike = None, device: DeviceLike = None) -> NDArray:
-    """An array of `shape` filled with `value`; the dtype is that of the Python scalar if not given.
+# -- tensors ----------------------------------------------------------------------------------------
+
+
+def as_tensor(array: NDArray, requires_grad: bool = False) -> Tensor:
+    """`array` as a tensor. Raises TypeError where a gradient is required of a dtype that is not floating."""
+    if requires_grad:
+        check_differentiable(array.dtype)
+    return make_value(array, requires_grad=requires_grad)  # type: ignore[return-value]
+
+
+def check_differentiable(dtype: DType) -> None:
+    """Raise TypeError unless tensors of `dtype` can require a gradient."""
+    if not is_float(dtype):
+        raise TypeError(f"requires_grad=True needs a floating dtype; this tensor has {dtype}")
+
+
+def asarray(
+    data: Any,
+    dtype: DTypeLike = None,
+    device: DeviceLike = None,
+    *,
+    copy: bool | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`data` as a tensor that by default requires no gradient (Array API). Tensors share their memory.
+
+    `data` is a tensor, an array, a NumPy array, a nested sequence or a number. `copy=True` always copies;
+    `copy=False` raises ValueError where a copy cannot be avoided.
+    """
+    array = as_array(data, dtype, device)
+    shared = array is (data.cached_data if isinstance(data, Value) else data)
+    if copy is False and not shared:
+        raise ValueError("copy=False, but this data can only be copied to the device")
+    return as_tensor(evaluation.copy(array) if copy and shared else array, requires_grad)
+
+
+def full(
+    shape: Any, fill_value: Scalar, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of `shape` filled with one value; the dtype is that of the Python scalar if not given.
 
     Raises TypeError for what is not a number.
     """
-    if not isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating)):
-        raise TypeError(f"value={value!r} must be a number, not a {type(value).__name__}")
-    wanted = as_dtype(dtype) if dtype is not None else dtype_of_scalar(value)
-    return evaluation.full(as_shape(shape), value, wanted, as_device(device))
+    if not isinstance(fill_value, (bool, int, float, np.bool_, np.integer, np.floating)):
+        raise TypeError(f"value={fill_value!r} must be a number, not a {type(fill_value).__name__}")
+    wanted = as_dtype(dtype) if dtype is not None else dtype_of_scalar(fill_value)
+    return as_tensor(evaluation.constant(as_shape(shape), fill_value, wanted, as_device(device)), requires_grad)
+
+
+def zeros(
+    shape: Any, dtype: DTypeLike = DEFAULT_FLOAT, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of zeros."""
+    return full(shape, 0, DEFAULT_FLOAT if dtype is None else dtype, device, requires_grad)
+
+
+def ones(
+    shape: Any, dtype: DTypeLike = DEFAULT_FLOAT, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of ones."""
+    return full(shape, 1, DEFAULT_FLOAT if dtype is None else dtype, device, requires_grad)
+
+
+def empty(
+    shape: Any, dtype: DTypeLike = DEFAULT_FLOAT, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor whose values are undefined."""
+    return as_tensor(NDArray.empty(as_shape(shape), as_dtype(dtype), as_device(device)), requires_grad)
+
+
+@takes_tensor
+def full_like(x: Tensor, fill_value: Scalar, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
+    """A tensor filled with one value, with the shape, dtype and device of `x`; an array for an array."""
+    wanted, place = x.dtype if dtype is None else dtype, x.device if device is None else device
+    filled = full(x.shape, fill_value, wanted, place)
+    return filled if isinstance(x, Value) else filled.cached_data
+
+
+@takes_tensor
+def zeros_like(x: Tensor, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
+    """Zeros with the shape, dtype and device of `x`; an array for an array."""
+    return full_like(x, 0, dtype, device)
+
+
+@takes_tensor
+def ones_like(x: Tensor, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
+    """Ones with the shape, dtype and device of `x`; an array for an array."""
+    return full_like(x, 1, dtype, device)
+
+
+@takes_tensor
+def empty_like(x: Tensor, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
+    """Undefined values with the shape, dtype and device of `x`; an array for an array."""
+    wanted, place = x.dtype if dtype is None else dtype, x.device if device is None else device
+    made = empty(x.shape, wanted, place)
+    return made if isinstance(x, Value) else made.cached_data
 
 
 def arange(
-    start: float, stop: float | None = None, step: float = 1, dtype: DTypeLike = None, device: DeviceLike = None
-) -> NDArray:
+    start: float, stop: float | None = None, step: float = 1, *, dtype: DTypeLike = None, device: DeviceLike = None
+) -> Tensor:
     """Evenly spaced values from `start` up to, not including, `stop`; from 0 if only one is given.
 
     int64 for integer arguments, else the default float. Raises ValueError for a step of zero.
@@ -96,20 +195,21 @@ def arange(
         raise ValueError("step=0 makes no range")
     whole = all(isinstance(v, (int, np.integer)) for v in (first, last, step))
     wanted = as_dtype(dtype) if dtype is not None else dtype_of_scalar(0 if whole else 0.0)
-    return NDArray.from_numpy(np.arange(first, last, step).astype(wanted), as_device(device))
+    return as_tensor(NDArray.from_numpy(np.arange(first, last, step).astype(wanted), as_device(device)))
 
 
 def linspace(
-    start: float, stop: float, num: int, dtype: DTypeLike = None, device: DeviceLike = None, endpoint: bool = True
-) -> NDArray:
+    start: float, stop: float, num: int, *, dtype: DTypeLike = None, device: DeviceLike = None, endpoint: bool = True
+) -> Tensor:
     """`num` evenly spaced values from `start` to `stop`, the last included if `endpoint`."""
     wanted = as_dtype(dtype) if dtype is not None else DEFAULT_FLOAT
-    return NDArray.from_numpy(np.linspace(start, stop, num, endpoint=endpoint).astype(wanted), as_device(device))
+    values = np.linspace(start, stop, num, endpoint=endpoint).astype(wanted)
+    return as_tensor(NDArray.from_numpy(values, as_device(device)))
 
 
 def eye(
-    rows: int, columns: int | None = None, k: int = 0, dtype: DTypeLike = None, device: DeviceLike = None
-) -> NDArray:
+    n_rows: int, n_cols: int | None = None, *, k: int = 0, dtype: DTypeLike = None, device: DeviceLike = None
+) -> Tensor:
     """A matrix with ones on the k-th diagonal and zeros elsewhere."""
     wanted = as_dtype(dtype) if dtype is not None else DEFAULT_FLOAT
-    return NDArray.from_numpy(np.eye(rows, columns, k, dtype=wanted), as_device(device))
+    return as_tensor(NDArray.from_numpy(np.eye(n_rows, n_cols, k, dtype=wanted), as_device(device)))

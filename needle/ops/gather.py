@@ -33,12 +33,14 @@ from needle.dtypes import (
 )
 from needle.ops.base import data_of, takes_tensor
 from needle.ops.comparison import equal
-from needle.ops.creation import DeviceLike, as_device
+from needle.ops.creation import DeviceLike, as_device, as_tensor
 from needle.ops.shape import astype, broadcast_to, expand_dims, reshape
 from needle.strides import broadcast_shapes
 
 if TYPE_CHECKING:
     from needle.tensor import Tensor
+
+__all__ = ["one_hot", "take", "take_along_axis"]
 
 Signature = tuple[tuple[Shape, DType], ...]
 
@@ -283,12 +285,14 @@ def take_along_axis(x: Tensor, indices: Any, axis: int = -1) -> Tensor:
 def one_hot(indices: Any, num_classes: int, dtype: DTypeLike = DEFAULT_FLOAT, device: DeviceLike = None) -> Tensor:
     """For each index a vector of `num_classes` zeros with a one at the index, along a new last axis.
 
-    The vectors are computed where they are used, in the same kernel. Host data goes to `device`, by default
-    the default device. An index that is out of range (here a negative one is, too) raises IndexError where
-    it is known on the host, else its vector is all zeros. Raises TypeError for other than integers, in
-    `num_classes` too.
+    `indices` is an integer tensor, array, NumPy array, nested list or int; an array gives an array. The vectors are
+    computed where they are used, in the same kernel. Host data goes to `device`, by default the default device. An
+    index that is out of range (here a negative one is, too) raises IndexError where it is known on the host, else
+    its vector is all zeros. Raises TypeError for other than integers, in `num_classes` too.
     """
     num_classes = operator.index(num_classes)
     found = as_indices(indices, num_classes, "one_hot: index", device)
+    if not isinstance(indices, (Value, NDArray)):
+        found = as_tensor(found)
     classes: Any = NDArray.from_numpy(np.arange(num_classes, dtype=found.dtype), found.device)
     return astype(equal(expand_dims(found, -1), classes), as_dtype(dtype))

@@ -19,6 +19,8 @@ from needle.strides import broadcast_shapes
 if TYPE_CHECKING:
     from needle.tensor import Tensor
 
+__all__ = ["matmul"]
+
 
 def _signature(a: Any, b: Any) -> tuple[tuple[Shape, DType], ...]:
     batch = broadcast_shapes(a.shape[:-2], b.shape[:-2])
@@ -48,7 +50,7 @@ class MatMul(Op):
 _matmul = MatMul()
 
 
-@operator("matmul")
+@operator
 def matmul(a: Tensor, b: Tensor) -> Tensor:
     """The matrix product of `a` (..., M, K) and `b` (..., K, N), as NumPy's `matmul`.
 

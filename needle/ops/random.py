@@ -23,6 +23,8 @@ from needle.locks import freed_in_children
 from needle.ops import philox
 from needle.ops.creation import DeviceLike, as_device
 
+__all__ = ["manual_seed"]
+
 ShapeLike = int | Sequence[int]
 
 RANDOM_UNIFORM = Primitive("random_uniform", philox.uniform, lambda *, shape, dtype, **_: ((shape, dtype),))

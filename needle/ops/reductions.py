@@ -14,12 +14,14 @@ from needle.array.views import normalize_axes, normalize_axis
 from needle.autograd import Op, Value, is_grad_enabled
 from needle.backend.records import Reduction
 from needle.dtypes import DType, accumulator_for, bool_, float_for, int64, is_float
-from needle.ops.base import operator, takes_tensor
+from needle.ops.base import method, takes_tensor
 from needle.ops.comparison import equal, where
 from needle.ops.shape import astype
 
 if TYPE_CHECKING:
     from needle.tensor import Tensor
+
+__all__ = ["all", "any", "argmax", "argmin", "max", "mean", "min", "prod", "std", "sum", "summation", "var"]
 
 Axes = int | Sequence[int] | None
 
@@ -141,7 +143,7 @@ class Plain(Fold):
 
 
 @takes_tensor
-@operator("sum")
+@method
 def sum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The sum over `axis` (an int, several, or None for all). Integers and bools are summed in 64 bits.
 
@@ -158,21 +160,21 @@ def summation(x: Tensor, axes: Axes = None, keepdims: bool = False) -> Tensor:
 
 
 @takes_tensor
-@operator("prod")
+@method
 def prod(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The product over `axis`. Integers and bools are multiplied in 64 bits."""
     return Prod(normalize_axes(axis, x.ndim), keepdims)(x)
 
 
 @takes_tensor
-@operator("mean")
+@method
 def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The arithmetic mean over `axis`; NaN of no elements. Integers become the default float first."""
     return Mean(normalize_axes(axis, x.ndim), keepdims)(astype(x, float_for(x.dtype)))
 
 
 @takes_tensor
-@operator("var")
+@method
 def var(x: Tensor, axis: Axes = None, keepdims: bool = False, correction: float = 0) -> Tensor:
     """The variance over `axis`: squared deviations from the mean, summed and divided by n - correction.
 
@@ -189,7 +191,7 @@ def var(x: Tensor, axis: Axes = None, keepdims: bool = False, correction: float 
 
 
 @takes_tensor
-@operator("std")
+@method
 def std(x: Tensor, axis: Axes = None, keepdims: bool = False, correction: float = 0) -> Tensor:
     """The standard deviation over `axis`, the square root of `var`.
 
@@ -206,7 +208,7 @@ def _check_not_empty(what: str, x: Tensor, axes: tuple[int, ...]) -> None:
 
 
 @takes_tensor
-@operator("max")
+@method
 def max(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The largest element over `axis`; NaN if there is a NaN. Raises ValueError over an empty axis."""
     axes = normalize_axes(axis, x.ndim)
@@ -215,7 +217,7 @@ def max(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 
 @takes_tensor
-@operator("min")
+@method
 def min(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The smallest element over `axis`; NaN if there is a NaN. Raises ValueError over an empty axis."""
     axes = normalize_axes(axis, x.ndim)
@@ -224,14 +226,14 @@ def min(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 
 @takes_tensor
-@operator("any")
+@method
 def any(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Whether any element over `axis` is true (not zero)."""
     return Plain(ANY, normalize_axes(axis, x.ndim), keepdims)(astype(x, bool_))
 
 
 @takes_tensor
-@operator("all")
+@method
 def all(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Whether all elements over `axis` are true (not zero)."""
     return Plain(ALL, normalize_axes(axis, x.ndim), keepdims)(astype(x, bool_))
@@ -248,7 +250,7 @@ def _arg(record: Reduction, x: Tensor, axis: int | None, keepdims: bool) -> Tens
 
 
 @takes_tensor
-@operator("argmax")
+@method
 def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The int64 position of the first largest element along `axis`, or in the flattened tensor.
 
@@ -258,7 +260,7 @@ def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor
 
 
 @takes_tensor
-@operator("argmin")
+@method
 def argmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The int64 position of the first smallest element along `axis`, or in the flattened tensor.
 

@@ -13,11 +13,16 @@ from needle.array import NDArray, evaluation
 from needle.array.views import as_shape, infer_shape, normalize_axes, normalize_axis, permutation
 from needle.autograd import Op
 from needle.dtypes import DTypeLike, Shape, as_dtype, promote
-from needle.ops.base import check_tensor, data_of, takes_tensor
+from needle.ops.base import check_tensor, data_of, method, takes_tensor
 from needle.strides import broadcast_shapes
 
 if TYPE_CHECKING:
     from needle.tensor import Tensor
+
+__all__ = [
+    "astype", "broadcast_arrays", "broadcast_to", "concat", "expand_dims", "flatten", "flip", "getitem", "permute_dims",
+    "reshape", "split", "squeeze", "stack", "transpose",
+]  # fmt: skip
 
 
 class Cast(Op):
@@ -110,7 +115,7 @@ class Place(Op):
         self.shape = shape
 
     def compute(self, x: NDArray) -> NDArray:
-        result = evaluation.full(self.shape, 0, x.dtype, x.device)
+        result = evaluation.constant(self.shape, 0, x.dtype, x.device)
         result[self.index] = x
         return result
 
@@ -164,6 +169,7 @@ def reshape(x: Tensor, shape: Sequence[int] | int) -> Tensor:
 
 
 @takes_tensor
+@method
 def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """x with the axes from `start_dim` to `end_dim` (inclusive) joined into one."""
     if x.ndim == 0:
@@ -184,6 +190,7 @@ def permute_dims(x: Tensor, axes: Sequence[int]) -> Tensor:
 
 
 @takes_tensor
+@method
 def transpose(x: Tensor, axes: tuple[int, int] | None = None) -> Tensor:
     """A view of x with two axes exchanged, by default the last two (the course's `transpose`)."""
     first, second = (-2, -1) if axes is None else axes
@@ -222,6 +229,7 @@ def expand_dims(x: Tensor, axis: int = 0) -> Tensor:
 
 
 @takes_tensor
+@method
 def squeeze(x: Tensor, axis: int | Sequence[int] | None = None) -> Tensor:
     """A view of x without the given axes, which must have size 1; by default without all of that size."""
     axes = [a for a, n in enumerate(x.shape) if n == 1] if axis is None else normalize_axes(axis, x.ndim)

@@ -14,13 +14,15 @@ from needle.array.views import normalize_axes, normalize_axis
 from needle.autograd import Op
 from needle.backend.records import Primitive
 from needle.dtypes import DType, Shape, compute_dtype, float_for
-from needle.ops.base import operator, takes_tensor
+from needle.ops.base import takes_tensor
 from needle.ops.exponential import exp
 from needle.ops.reductions import SUM, numpy_sum
 from needle.ops.shape import astype, permute_dims, reshape
 
 if TYPE_CHECKING:
     from needle.tensor import Tensor
+
+__all__ = ["log_softmax", "logsumexp", "softmax"]
 
 Signature = tuple[tuple[Shape, DType], ...]
 
@@ -124,7 +126,6 @@ class LogSumExp(_AlongAxis):
 
 
 @takes_tensor
-@operator("softmax")
 def softmax(x: Tensor, axis: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along `axis`, computed so that no exponential overflows.
 
@@ -136,7 +137,6 @@ def softmax(x: Tensor, axis: int = -1) -> Tensor:
 
 
 @takes_tensor
-@operator("log_softmax")
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     """The logarithm of `softmax(x, axis)`, exact also where the softmax itself would round to 0.
 
@@ -146,7 +146,6 @@ def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
 
 
 @takes_tensor
-@operator("logsumexp")
 def logsumexp(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """log(sum(exp(x))) over `axis` (an int, several, or None for all), without overflow.
 

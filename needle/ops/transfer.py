@@ -13,6 +13,8 @@ from needle.ops.base import takes_tensor
 if TYPE_CHECKING:
     from needle.tensor import Tensor
 
+__all__ = ["sum_to", "to_device"]
+
 
 class ToDevice(Op):
     name = "to_device"

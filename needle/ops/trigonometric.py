@@ -12,6 +12,8 @@ from needle.ops.comparison import where
 if TYPE_CHECKING:
     from needle.tensor import Tensor
 
+__all__ = ["acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "sin", "sinh", "tan", "tanh"]
+
 
 def _near_zero(series: str, function: str) -> str:
     """`function`, but a series within 1/64 of zero, where three further terms are beyond double precision.
@@ -26,7 +28,9 @@ _COS = "1 - x * x / 2 * (1 - x * x / 12 * (1 - x * x / 30))"
 _TAN = "x * (1 + x * x / 3 * (1 + x * x * 2 / 5 * (1 + x * x * 17 / 42)))"
 
 
-@elementwise(cl=_near_zero(_SIN, "sin(x)"), reference=np.sin, typing="float", gradient=lambda g, y, x: g * cos(x))
+@elementwise(
+    cl=_near_zero(_SIN, "sin(x)"), reference=np.sin, typing="float", gradient=lambda g, y, x: g * cos(x), method=True
+)
 def sin(x: Tensor) -> Tensor:
     """Sine."""
 
@@ -37,6 +41,7 @@ def sin(x: Tensor) -> Tensor:
     reference=np.cos,
     typing="float",
     gradient=lambda g, y, x: -g * sin(x),
+    method=True,
 )
 def cos(x: Tensor) -> Tensor:
     """Cosine."""
@@ -48,6 +53,7 @@ def cos(x: Tensor) -> Tensor:
     typing="float",
     sample=(-1.2, 1.2),
     gradient=lambda g, y, x: g * (1 + y * y),
+    method=True,
 )
 def tan(x: Tensor) -> Tensor:
     """Tangent."""
@@ -59,6 +65,7 @@ def tan(x: Tensor) -> Tensor:
     typing="float",
     sample=(-0.9, 0.9),
     gradient=lambda g, y, x: g / (1 - x * x).sqrt(),
+    method=True,
 )
 def asin(x: Tensor) -> Tensor:
     """Inverse sine, in [-pi/2, pi/2]; NaN outside [-1, 1]."""
@@ -70,6 +77,7 @@ def asin(x: Tensor) -> Tensor:
     typing="float",
     sample=(-0.9, 0.9),
     gradient=lambda g, y, x: -g / (1 - x * x).sqrt(),
+    method=True,
 )
 def acos(x: Tensor) -> Tensor:
     """Inverse cosine, in [0, pi]; NaN outside [-1, 1]."""
@@ -91,7 +99,9 @@ def _asinh_gradient(g: Any, x: Any) -> Any:
     return g * where(large, abs(r), 1) / (1 + r * r).sqrt()
 
 
-@elementwise(cl="atan(x)", reference=np.arctan, typing="float", gradient=lambda g, y, x: _atan_gradient(g, x))
+@elementwise(
+    cl="atan(x)", reference=np.arctan, typing="float", gradient=lambda g, y, x: _atan_gradient(g, x), method=True
+)
 def atan(x: Tensor) -> Tensor:
     """Inverse tangent, in [-pi/2, pi/2]."""
 
@@ -115,22 +125,24 @@ def atan2(x: Tensor, y: Tensor | float) -> Tensor:
     """The angle of the point (y, x) against the first axis, in [-pi, pi]."""
 
 
-@elementwise(cl="sinh(x)", reference=np.sinh, typing="float", gradient=lambda g, y, x: g * cosh(x))
+@elementwise(cl="sinh(x)", reference=np.sinh, typing="float", gradient=lambda g, y, x: g * cosh(x), method=True)
 def sinh(x: Tensor) -> Tensor:
     """Hyperbolic sine."""
 
 
-@elementwise(cl="cosh(x)", reference=np.cosh, typing="float", gradient=lambda g, y, x: g * sinh(x))
+@elementwise(cl="cosh(x)", reference=np.cosh, typing="float", gradient=lambda g, y, x: g * sinh(x), method=True)
 def cosh(x: Tensor) -> Tensor:
     """Hyperbolic cosine."""
 
 
-@elementwise(cl="tanh(x)", reference=np.tanh, typing="float", gradient=lambda g, y, x: g * (1 - y * y))
+@elementwise(cl="tanh(x)", reference=np.tanh, typing="float", gradient=lambda g, y, x: g * (1 - y * y), method=True)
 def tanh(x: Tensor) -> Tensor:
     """Hyperbolic tangent."""
 
 
-@elementwise(cl="asinh(x)", reference=np.arcsinh, typing="float", gradient=lambda g, y, x: _asinh_gradient(g, x))
+@elementwise(
+    cl="asinh(x)", reference=np.arcsinh, typing="float", gradient=lambda g, y, x: _asinh_gradient(g, x), method=True
+)
 def asinh(x: Tensor) -> Tensor:
     """Inverse hyperbolic sine."""
 
@@ -141,13 +153,19 @@ def asinh(x: Tensor) -> Tensor:
     typing="float",
     sample=(1.2, 4),
     gradient=lambda g, y, x: g / ((x - 1).sqrt() * (x + 1).sqrt()),
+    method=True,
 )
 def acosh(x: Tensor) -> Tensor:
     """Inverse hyperbolic cosine; NaN below 1."""
 
 
 @elementwise(
-    cl="atanh(x)", reference=np.arctanh, typing="float", sample=(-0.9, 0.9), gradient=lambda g, y, x: g / (1 - x * x)
+    cl="atanh(x)",
+    reference=np.arctanh,
+    typing="float",
+    sample=(-0.9, 0.9),
+    gradient=lambda g, y, x: g / (1 - x * x),
+    method=True,
 )
 def atanh(x: Tensor) -> Tensor:
     """Inverse hyperbolic tangent; NaN outside [-1, 1]."""

@@ -7,14 +7,13 @@ optimizer.zero_grad()
 """
 
 from needle.optim import lr_scheduler as lr_scheduler
-from needle.optim.adadelta import Adadelta as Adadelta
-from needle.optim.adagrad import Adagrad as Adagrad
-from needle.optim.adam import Adam as Adam
-from needle.optim.adam import AdamW as AdamW
-from needle.optim.adamax import Adamax as Adamax
-from needle.optim.lbfgs import LBFGS as LBFGS
-from needle.optim.nadam import NAdam as NAdam
-from needle.optim.optimizer import Optimizer as Optimizer
-from needle.optim.radam import RAdam as RAdam
-from needle.optim.rmsprop import RMSprop as RMSprop
-from needle.optim.sgd import SGD as SGD
+from needle.optim.adadelta import *
+from needle.optim.adagrad import *
+from needle.optim.adam import *
+from needle.optim.adamax import *
+from needle.optim.lbfgs import *
+from needle.optim.nadam import *
+from needle.optim.optimizer import *
+from needle.optim.radam import *
+from needle.optim.rmsprop import *
+from needle.optim.sgd import *

@@ -10,6 +10,8 @@ from needle.array import NDArray
 from needle.ops.arithmetic import maximum
 from needle.optim.optimizer import Optimizer, Params, check_betas, check_flags, check_range, with_l2
 
+__all__ = ["Adamax"]
+
 
 class Adamax(Optimizer):
     """Adamax (Kingma & Ba 2015, "Adam: A Method for Stochastic Optimization", algorithm 2).

@@ -14,6 +14,8 @@ from needle.optim.line_search import Point, strong_wolfe
 from needle.optim.optimizer import Optimizer, Params, check_range, evaluated, memory_of
 from needle.tensor import Tensor
 
+__all__ = ["LBFGS"]
+
 
 class _Pair(NamedTuple):
     """What an iteration has shown: the change of the gradient, that of the parameters, and 1 / their product."""
@@ -174,7 +176,9 @@ class LBFGS(Optimizer):
     def _gradient(self) -> NDArray:
         """The gradients of all parameters in one vector, in memory of its own."""
         parts = [
-            evaluation.full((p.size,), 0, p.dtype, p.device) if p.grad is None else p.grad.cached_data.reshape((-1,))
+            evaluation.constant((p.size,), 0, p.dtype, p.device)
+            if p.grad is None
+            else p.grad.cached_data.reshape((-1,))
             for p in self.params
         ]
         joined: Any = concat(parts)  # type: ignore[arg-type]

@@ -10,6 +10,8 @@ from typing import Any
 from needle.array import NDArray
 from needle.optim.optimizer import Optimizer, Params, check_betas, check_flags, check_range, shrunk, with_l2
 
+__all__ = ["NAdam"]
+
 
 class NAdam(Optimizer):
     """NAdam (Dozat 2016, "Incorporating Nesterov Momentum into Adam").

@@ -15,6 +15,9 @@ from needle.dtypes import DType, compute_dtype
 from needle.errors import DeviceError
 from needle.tensor import Tensor
 
+__all__ = ["Optimizer"]
+
+
 #: What an optimiser takes: tensors, or groups {"params": tensors, option: value, ...}.
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]
 
@@ -174,7 +177,7 @@ class Optimizer:
         state, dtype, device = self.state.get(param, {}), state_dtype(param), param.device
         names = self._state_arrays(group)
         first = {
-            name: evaluation.full(param.shape, self._first_value(group, name), dtype, device)
+            name: evaluation.constant(param.shape, self._first_value(group, name), dtype, device)
             for name in names
             if name not in state
         }

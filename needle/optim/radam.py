@@ -9,6 +9,8 @@ from typing import Any
 from needle.array import NDArray
 from needle.optim.optimizer import Optimizer, Params, check_betas, check_flags, check_range, shrunk, with_l2
 
+__all__ = ["RAdam"]
+
 
 class RAdam(Optimizer):
     """RAdam (Liu et al. 2020, "On the Variance of the Adaptive Learning Rate and Beyond", algorithm 2).

@@ -9,6 +9,8 @@ from typing import Any
 from needle.array import NDArray
 from needle.optim.optimizer import Optimizer, Params, check_flags, check_range, with_l2
 
+__all__ = ["RMSprop"]
+
 
 class RMSprop(Optimizer):
     """RMSprop (Tieleman & Hinton 2012, lecture 6.5; centered: Graves 2013, "Generating Sequences With RNNs").

@@ -9,6 +9,8 @@ from typing import Any
 from needle.array import NDArray
 from needle.optim.optimizer import Optimizer, Params, check_flags, check_range, with_l2
 
+__all__ = ["SGD"]
+
 
 class SGD(Optimizer):
     """Stochastic gradient descent.

@@ -17,6 +17,8 @@ from needle.errors import DeviceError
 from needle.profiling.rows import ProfileRow, Span, rows_of, spans_of, table_of
 from needle.profiling.trace import events_of
 
+__all__ = ["Profiler", "profile"]
+
 
 class Profiler:
     """A profile of what devices do inside a `with` block; made by `needle.profile`.

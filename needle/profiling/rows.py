@@ -15,6 +15,8 @@ from needle.dtypes import DType
 from needle.errors import DeviceError
 from needle.profiling import peaks as _peaks
 
+__all__ = ["ProfileRow"]
+
 
 @dataclass(frozen=True)
 class Span:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+__all__ = ["Change", "Outcome"]
+
 P = TypeVar("P")
 
 #: How much faster a value must be, over the workloads together, to displace another one.

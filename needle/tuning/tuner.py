@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from needle.backend.opencl.running.device import OpenCLDevice
     from needle.backend.opencl.shapes.launch_shape import LaunchShape
 
+__all__ = ["TuningResult", "tune"]
+
+
 #: Scales of the workloads, the usual one being 16: the first that keeps the device busy long enough is taken.
 _SCALES = (1, 2, 4, 8, 16, 32, 64)
 #: Seconds that are long enough to be timed.

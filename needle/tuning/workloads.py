@@ -9,7 +9,11 @@ import numpy as np
 
 from needle.backend.protocol import Device
 from needle.ops import softmax
-from needle.tensor import Tensor, asarray
+from needle.ops.creation import asarray
+from needle.tensor import Tensor
+
+__all__ = ["FAMILIES"]
+
 
 #: By how much results may differ from NumPy's, relative to themselves and to the largest.
 _RELATIVE, _OF_LARGEST = 1e-3, 1e-5

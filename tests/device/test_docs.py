@@ -1,24 +1,16 @@
 """The guides are programs: every block of Python in them runs, on every device."""
 
-import re
 import shutil
-from pathlib import Path
 
 import pytest
+from support.guides import DOCS, blocks
 
 import needle as ndl
 from needle.backend.opencl import kernels as launchers
 from needle.backend.opencl.building import programs
-
-DOCS = Path(__file__).parents[2] / "docs"
+from needle.ops.base import withdraw
 
 pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="the guides are not part of an installed package")
-
-
-def blocks(guide: str, language: str) -> str:
-    found = re.findall(rf"```{language}\n(.*?)```", (DOCS / guide).read_text(), re.DOTALL)
-    assert found, f"{guide} has no {language}"
-    return "\n".join(found)
 
 
 @pytest.mark.parametrize("guide", ["add-an-op.md", "add-a-backend.md", "performance.md"])
@@ -27,16 +19,16 @@ def test_guide(guide, device, tmp_path, monkeypatch):
     before = set(ndl.ops.registry)
     try:
         with device:
-            exec(compile(blocks(guide, "python"), guide, "exec"), {"__name__": "guide"})
+            exec(compile("\n".join(blocks(guide, "python")), guide, "exec"), {"__name__": "guide"})
     finally:
         for name in set(ndl.ops.registry) - before:
-            del ndl.ops.registry[name]
+            withdraw(name)
 
 
 def test_guide_to_kernels(device, tmp_path, monkeypatch):
     cl = tmp_path / "cl"
     shutil.copytree(programs.source_folder(), cl)
-    (cl / "reverse.cl").write_text(blocks("add-a-kernel.md", "c"))
+    (cl / "reverse.cl").write_text("\n".join(blocks("add-a-kernel.md", "c")))
     monkeypatch.setattr(programs, "source_folder", lambda: cl)
     namespace = {"__name__": "guide"}
 
@@ -45,4 +37,4 @@ def test_guide_to_kernels(device, tmp_path, monkeypatch):
 
     monkeypatch.setattr(launchers, "PRIMITIVES", {**launchers.PRIMITIVES, "reverse_rows": reverse_rows})
     with device:
-        exec(compile(blocks("add-a-kernel.md", "python"), "add-a-kernel.md", "exec"), namespace)
+        exec(compile("\n".join(blocks("add-a-kernel.md", "python")), "add-a-kernel.md", "exec"), namespace)

@@ -15,6 +15,8 @@ from xml.sax.saxutils import quoteattr
 import pytest
 from support.processes import report
 
+from needle.array.methods import Methods
+
 ROOT = Path(__file__).parents[2]
 
 PYTHON = """\
@@ -39,6 +41,20 @@ def test_the_check_of_a_gpu_fails_where_one_of_its_parts_does(tmp_path: Path, fa
     )  # fmt: skip
     assert "The summary is" in done.stdout, done.stderr
     assert done.returncode == (1 if failing else 0)
+
+
+# -- generate.py ------------------------------------------------------------------------------------
+
+
+def test_what_is_generated_is_checked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    generate = importlib.import_module("generate")
+    monkeypatch.setattr(sys, "argv", ["generate.py", "--check"])
+    assert generate.main() == 0
+    monkeypatch.delattr(Methods, "tanh")  # as if a declaration had changed
+    assert generate.main() == 1
+    printed = capsys.readouterr().out
+    assert "operations.md is out of date" in printed and "methods.pyi is out of date" in printed
 
 
 # -- device_matrix.py -------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ from typing import Any
 from needle.checks import integer
 from needle.optim.optimizer import Optimizer
 
+__all__ = ["LRScheduler"]
+
 
 def each_group(name: str, value: Any, optimizer: Optimizer) -> list[Any]:
     """`value` for each parameter group: a list of as many, or one for all. Raises ValueError for another number."""

@@ -11,6 +11,8 @@ from needle.checks import integer
 from needle.optim.lr_scheduler.base import LRScheduler
 from needle.optim.optimizer import Optimizer
 
+__all__ = ["ChainedScheduler", "SequentialLR"]
+
 
 class _Combined(LRScheduler):
     """A schedule whose state is that of others, beside its own epoch."""

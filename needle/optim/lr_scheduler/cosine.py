@@ -8,6 +8,8 @@ from needle.checks import integer
 from needle.optim.lr_scheduler.base import LRScheduler
 from needle.optim.optimizer import Optimizer
 
+__all__ = ["CosineAnnealingLR", "CosineAnnealingWarmRestarts"]
+
 
 class CosineAnnealingLR(LRScheduler):
     """eta_min + (initial - eta_min) * (1 + cos(pi * epoch / T_max)) / 2: down in `T_max` epochs, and up again.

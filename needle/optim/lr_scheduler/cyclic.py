@@ -9,6 +9,8 @@ from needle.checks import integer, one_of
 from needle.optim.lr_scheduler.base import LRScheduler, each_group
 from needle.optim.optimizer import Optimizer
 
+__all__ = ["CyclicLR", "OneCycleLR"]
+
 
 class _MovingMomentum(LRScheduler):
     """A schedule that also sets the groups' momentum: the option "momentum", or Adam's "beta1"."""

@@ -9,6 +9,17 @@ from needle.checks import integer
 from needle.optim.lr_scheduler.base import LRScheduler, each_group
 from needle.optim.optimizer import Optimizer
 
+__all__ = [
+    "ConstantLR",
+    "ExponentialLR",
+    "LambdaLR",
+    "LinearLR",
+    "MultiStepLR",
+    "MultiplicativeLR",
+    "PolynomialLR",
+    "StepLR",
+]
+
 Factor = Callable[[int], float]
 
 

@@ -10,6 +10,8 @@ from needle.checks import integer, one_of
 from needle.optim.lr_scheduler.base import LRScheduler, each_group
 from needle.optim.optimizer import Optimizer
 
+__all__ = ["ReduceLROnPlateau"]
+
 
 class ReduceLROnPlateau(LRScheduler):
     """Multiplies the rate by `factor` when a measure has not improved for more than `patience` epochs.

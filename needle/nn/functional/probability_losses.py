@@ -7,20 +7,11 @@ from typing import Any
 from needle import ops
 from needle.autograd import Op
 from needle.checks import one_of
-from needle.nn.loss_reduction import REDUCTIONS, Loss, as_operand, reduced, same_shape
+from needle.nn.functional.loss_reduction import REDUCTIONS, as_operand, reduced, same_shape
 from needle.ops.base import takes_tensor
-from needle.tensor import Tensor, asarray
+from needle.tensor import Tensor
 
-__all__ = [
-    "BCELoss",
-    "BCEWithLogitsLoss",
-    "KLDivLoss",
-    "MultiLabelSoftMarginLoss",
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "kl_div",
-    "multilabel_soft_margin_loss",
-]
+__all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div", "multilabel_soft_margin_loss"]
 
 
 class _BinaryCrossEntropy(Op):
@@ -116,61 +107,3 @@ def _fitting(what: str, name: str, value: Any, input: Tensor) -> Tensor:
     except ValueError:
         raise ValueError(f"{what}: {name} of shape {found.shape} does not fit input of shape {input.shape}") from None
     return found
-
-
-# -- modules ----------------------------------------------------------------------------------------
-
-
-class _Weighted(Loss):
-    """A loss with weights, which are kept as a buffer."""
-
-    weight: Tensor | None
-
-    def __init__(self, weight: Any = None, *, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self._keep("weight", weight)
-
-    def _keep(self, name: str, value: Any) -> None:
-        self.register_buffer(name, None if value is None else asarray(value).detach(), persistent=False)
-
-
-class BCELoss(_Weighted):
-    """See `functional.binary_cross_entropy`."""
-
-    def forward(self, input: Tensor, target: Any) -> Tensor:
-        return binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
-
-
-class BCEWithLogitsLoss(_Weighted):
-    """See `functional.binary_cross_entropy_with_logits`."""
-
-    pos_weight: Tensor | None
-
-    def __init__(self, weight: Any = None, *, reduction: str = "mean", pos_weight: Any = None) -> None:
-        super().__init__(weight, reduction=reduction)
-        self._keep("pos_weight", pos_weight)
-
-    def forward(self, input: Tensor, target: Any) -> Tensor:
-        return binary_cross_entropy_with_logits(
-            input, target, self.weight, reduction=self.reduction, pos_weight=self.pos_weight
-        )
-
-
-class MultiLabelSoftMarginLoss(_Weighted):
-    """See `functional.multilabel_soft_margin_loss`."""
-
-    def forward(self, input: Tensor, target: Any) -> Tensor:
-        return multilabel_soft_margin_loss(input, target, self.weight, reduction=self.reduction)
-
-
-class KLDivLoss(Loss):
-    """See `functional.kl_div`."""
-
-    def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
-        one_of("reduction", reduction, (*REDUCTIONS, "batchmean"))
-        super().__init__("sum" if reduction == "batchmean" else reduction)
-        self.reduction = reduction
-        self.log_target = log_target
-
-    def forward(self, input: Tensor, target: Any) -> Tensor:
-        return kl_div(input, target, reduction=self.reduction, log_target=self.log_target)

@@ -1,4 +1,4 @@
-"""The loss functions of `needle.nn.functional`."""
+"""Losses of labels and of class probabilities."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from needle.backend.protocol import Device
 from needle.checks import one_of
 from needle.dtypes import DType, int32, int64, is_float, is_integer
 from needle.errors import DeviceError
-from needle.nn.label_loss import LabelCrossEntropy
+from needle.nn.functional.label_loss import LabelCrossEntropy
+from needle.nn.functional.loss_reduction import REDUCTIONS
 from needle.ops.base import takes_tensor
+from needle.ops.creation import asarray
 from needle.ops.gather import check_in_range
-from needle.tensor import Tensor, asarray
+from needle.tensor import Tensor
 
-REDUCTIONS = ("mean", "sum", "none")
+__all__ = ["cross_entropy", "nll_loss"]
 
 
 @takes_tensor
@@ -81,39 +83,7 @@ def nll_loss(
     return _negative_likelihood("nll_loss", input, target, weight, ignore_index, reduction, 0.0)
 
 
-@takes_tensor
-def mse_loss(input: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
-    """(input - target)^2: its mean, its sum, or ("none") each element.
-
-    Raises ValueError for shapes that differ (nothing is broadcast) and for another reduction.
-    """
-    target = _same_shape("mse_loss", input, target, reduction)
-    difference = input - target
-    return _fold(difference * difference, reduction)
-
-
-@takes_tensor
-def l1_loss(input: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
-    """|input - target|: its mean, its sum, or ("none") each element. Errors are those of `mse_loss`."""
-    target = _same_shape("l1_loss", input, target, reduction)
-    return _fold(abs(input - target), reduction)
-
-
 # -- their parts ------------------------------------------------------------------------------------
-
-
-def _fold(values: Tensor, reduction: str) -> Tensor:
-    if reduction == "none":
-        return values
-    return ops.mean(values) if reduction == "mean" else ops.sum(values)
-
-
-def _same_shape(what: str, input: Tensor, target: Any, reduction: str) -> Tensor:
-    one_of("reduction", reduction, REDUCTIONS)
-    target = _as_target(target, input)
-    if input.shape != target.shape:
-        raise ValueError(f"{what}: input has shape {input.shape}, target {target.shape}; they must be equal")
-    return target
 
 
 def _check_scores(what: str, input: Tensor, reduction: str) -> None:

@@ -6,20 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from needle import ops
-from needle.nn.loss_reduction import Loss, as_operand, reduced, same_shape
-from needle.nn.module import Module
+from needle.nn.functional.loss_reduction import as_operand, reduced, same_shape
 from needle.ops.base import takes_tensor
 from needle.tensor import Tensor
 
 __all__ = [
-    "CosineEmbeddingLoss",
-    "CosineSimilarity",
-    "HingeEmbeddingLoss",
-    "MarginRankingLoss",
-    "PairwiseDistance",
-    "SoftMarginLoss",
-    "TripletMarginLoss",
-    "TripletMarginWithDistanceLoss",
     "cosine_embedding_loss",
     "cosine_similarity",
     "hinge_embedding_loss",
@@ -152,115 +143,3 @@ def triplet_margin_with_distance_loss(
     if swap:
         apart = ops.minimum(apart, distance(positive, negative))
     return reduced(ops.maximum(distance(anchor, positive) - apart + margin, 0.0), reduction)
-
-
-# -- modules ----------------------------------------------------------------------------------------
-
-
-class CosineSimilarity(Module):
-    """See `functional.cosine_similarity`."""
-
-    def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
-        self.dim = dim
-        self.eps = eps
-
-    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
-        return cosine_similarity(x1, x2, self.dim, self.eps)
-
-
-class PairwiseDistance(Module):
-    """See `functional.pairwise_distance`."""
-
-    def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
-        self.p = p
-        self.eps = eps
-        self.keepdim = keepdim
-
-    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
-        return pairwise_distance(x1, x2, self.p, self.eps, self.keepdim)
-
-
-class _Margin(Loss):
-    """A loss with a margin."""
-
-    def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.margin = margin
-
-    def extra_repr(self) -> str:
-        return f"margin={self.margin}, {super().extra_repr()}"
-
-
-class MarginRankingLoss(_Margin):
-    """See `functional.margin_ranking_loss`."""
-
-    def forward(self, input1: Tensor, input2: Tensor, target: Any) -> Tensor:
-        return margin_ranking_loss(input1, input2, target, self.margin, reduction=self.reduction)
-
-
-class CosineEmbeddingLoss(_Margin):
-    """See `functional.cosine_embedding_loss`."""
-
-    def forward(self, input1: Tensor, input2: Tensor, target: Any) -> Tensor:
-        return cosine_embedding_loss(input1, input2, target, self.margin, reduction=self.reduction)
-
-
-class HingeEmbeddingLoss(_Margin):
-    """See `functional.hinge_embedding_loss`."""
-
-    def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
-        super().__init__(margin, reduction)
-
-    def forward(self, input: Tensor, target: Any) -> Tensor:
-        return hinge_embedding_loss(input, target, self.margin, reduction=self.reduction)
-
-
-class SoftMarginLoss(Loss):
-    """See `functional.soft_margin_loss`."""
-
-    def forward(self, input: Tensor, target: Any) -> Tensor:
-        return soft_margin_loss(input, target, reduction=self.reduction)
-
-
-class TripletMarginLoss(_Margin):
-    """See `functional.triplet_margin_loss`."""
-
-    def __init__(
-        self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False, reduction: str = "mean"
-    ) -> None:
-        super().__init__(margin, reduction)
-        self.p = p
-        self.eps = eps
-        self.swap = swap
-
-    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        return triplet_margin_loss(
-            anchor, positive, negative, self.margin, self.p, self.eps, self.swap, reduction=self.reduction
-        )
-
-
-class TripletMarginWithDistanceLoss(_Margin):
-    """See `functional.triplet_margin_with_distance_loss`."""
-
-    def __init__(
-        self,
-        *,
-        distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
-        margin: float = 1.0,
-        swap: bool = False,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(margin, reduction)
-        self.distance_function = distance_function
-        self.swap = swap
-
-    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        return triplet_margin_with_distance_loss(
-            anchor,
-            positive,
-            negative,
-            distance_function=self.distance_function,
-            margin=self.margin,
-            swap=self.swap,
-            reduction=self.reduction,
-        )

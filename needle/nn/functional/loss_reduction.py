@@ -10,8 +10,8 @@ from needle import ops
 from needle.checks import one_of
 from needle.dtypes import is_float
 from needle.errors import DeviceError
-from needle.nn.module import Module
-from needle.tensor import Tensor, asarray
+from needle.ops.creation import asarray
+from needle.tensor import Tensor
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -46,14 +46,3 @@ def same_shape(what: str, input: Tensor, target: Any, reduction: str) -> Tensor:
     if found.shape != input.shape:
         raise ValueError(f"{what}: input has shape {input.shape}, target {found.shape}; they must be equal")
     return found if is_float(found.dtype) else ops.astype(found, input.dtype)
-
-
-class Loss(Module):
-    """Base of losses that have a `reduction`: "mean", "sum" or "none". Raises ValueError for another."""
-
-    def __init__(self, reduction: str = "mean") -> None:
-        one_of("reduction", reduction, REDUCTIONS)
-        self.reduction = reduction
-
-    def extra_repr(self) -> str:
-        return f"reduction={self.reduction!r}"

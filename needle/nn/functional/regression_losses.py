@@ -6,21 +6,29 @@ import math
 from typing import Any
 
 from needle import ops
-from needle.nn.loss_reduction import Loss, as_operand, reduced, same_shape
+from needle.nn.functional.loss_reduction import as_operand, reduced, same_shape
 from needle.ops.base import takes_tensor
 from needle.tensor import Tensor
 
-__all__ = [
-    "GaussianNLLLoss",
-    "HuberLoss",
-    "L1Loss",
-    "PoissonNLLLoss",
-    "SmoothL1Loss",
-    "gaussian_nll_loss",
-    "huber_loss",
-    "poisson_nll_loss",
-    "smooth_l1_loss",
-]
+__all__ = ["gaussian_nll_loss", "huber_loss", "l1_loss", "mse_loss", "poisson_nll_loss", "smooth_l1_loss"]
+
+
+@takes_tensor
+def mse_loss(input: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
+    """(input - target)^2: its mean, its sum, or ("none") each element.
+
+    Raises ValueError for shapes that differ (nothing is broadcast) and for another reduction.
+    """
+    target = same_shape("mse_loss", input, target, reduction)
+    difference = input - target
+    return reduced(difference * difference, reduction)
+
+
+@takes_tensor
+def l1_loss(input: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
+    """|input - target|: its mean, its sum, or ("none") each element. Errors are those of `mse_loss`."""
+    target = same_shape("l1_loss", input, target, reduction)
+    return reduced(abs(input - target), reduction)
 
 
 @takes_tensor
@@ -98,63 +106,3 @@ def gaussian_nll_loss(
     difference = input - target
     loss = 0.5 * (ops.log(clamped) + difference * difference / clamped)
     return reduced(loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction)
-
-
-# -- modules ----------------------------------------------------------------------------------------
-
-
-class L1Loss(Loss):
-    """|input - target|; see `functional.l1_loss`."""
-
-    def forward(self, input: Tensor, target: Any) -> Tensor:
-        target = same_shape("L1Loss", input, target, self.reduction)
-        return reduced(ops.abs(input - target), self.reduction)
-
-
-class SmoothL1Loss(Loss):
-    """See `functional.smooth_l1_loss`."""
-
-    def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
-        super().__init__(reduction)
-        self.beta = beta
-
-    def forward(self, input: Tensor, target: Any) -> Tensor:
-        return smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
-
-
-class HuberLoss(Loss):
-    """See `functional.huber_loss`."""
-
-    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
-        super().__init__(reduction)
-        self.delta = delta
-
-    def forward(self, input: Tensor, target: Any) -> Tensor:
-        return huber_loss(input, target, reduction=self.reduction, delta=self.delta)
-
-
-class PoissonNLLLoss(Loss):
-    """See `functional.poisson_nll_loss`."""
-
-    def __init__(
-        self, log_input: bool = True, full: bool = False, *, eps: float = 1e-8, reduction: str = "mean"
-    ) -> None:
-        super().__init__(reduction)
-        self.log_input = log_input
-        self.full = full
-        self.eps = eps
-
-    def forward(self, input: Tensor, target: Any) -> Tensor:
-        return poisson_nll_loss(input, target, self.log_input, self.full, self.eps, reduction=self.reduction)
-
-
-class GaussianNLLLoss(Loss):
-    """See `functional.gaussian_nll_loss`."""
-
-    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.full = full
-        self.eps = eps
-
-    def forward(self, input: Tensor, target: Any, var: Any) -> Tensor:
-        return gaussian_nll_loss(input, target, var, self.full, self.eps, reduction=self.reduction)
