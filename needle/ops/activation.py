@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from needle.ops.base import elementwise, takes_tensor
+from needle.ops.arithmetic import clip
+from needle.ops.base import elementwise
 from needle.ops.comparison import where
-from needle.ops.exponential import erf, exp, numpy_erf
+from needle.ops.exponential import exp
 
 if TYPE_CHECKING:
     from needle.tensor import Tensor
 
-__all__ = ["gelu", "gelu_tanh", "relu", "sigmoid", "silu", "softplus"]
+__all__ = ["gelu", "gelu_tanh", "ndtr", "relu", "sigmoid", "silu", "softplus"]
 
-_SQRT_HALF = math.sqrt(0.5)
 _DENSITY = 1 / math.sqrt(2 * math.pi)
-_TANH_SCALE = math.sqrt(2 / math.pi)
+_TANH_SCALE = 2 * math.sqrt(2 / math.pi)
 
 
 @elementwise(
@@ -33,19 +34,29 @@ def relu(x: Tensor) -> Tensor:
 
 
 @elementwise(
-    cl="1 / (1 + exp(-x))",
-    reference=lambda x: 1 / (1 + np.exp(-x)),
+    cl="SIGMOID(T, x)",
+    reference=lambda x: _in_double(_numpy_sigmoid)(x),
     typing="float",
-    gradient=lambda g, y, x: g * (y * (1 - y)),
+    gradient=lambda g, y, x: g * (y * sigmoid(-x)),  # 1 - y would cancel
     method=True,
 )
 def sigmoid(x: Tensor) -> Tensor:
     """The logistic function 1 / (1 + exp(-x))."""
 
 
+def _in_double(function: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    """A NumPy function that computes in float64, and whose result is rounded to the dtype of its operand."""
+    return lambda x: np.asarray(function(np.asarray(x, np.float64))).astype(np.asarray(x).dtype)
+
+
+def _numpy_sigmoid(x: np.ndarray) -> np.ndarray:
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, small) / (1 + small)
+
+
 @elementwise(
-    cl="x / (1 + exp(-x))",
-    reference=lambda x: x / (1 + np.exp(-x)),
+    cl="SILU(T, x)",
+    reference=lambda x: _in_double(_numpy_silu)(x),
     typing="float",
     gradient=lambda g, y, x: _silu_gradient(g, x),
 )
@@ -53,9 +64,15 @@ def silu(x: Tensor) -> Tensor:
     """x * sigmoid(x) (Elfwing et al. 2017), also called swish."""
 
 
+def _numpy_silu(x: np.ndarray) -> np.ndarray:
+    root = np.exp(x * 0.5)
+    negative = np.where(x < -760, -0.0, x * root * root)
+    return np.where(x >= 0, x, negative) / (1 + np.exp(-np.abs(x)))
+
+
 def _silu_gradient(g: Any, x: Any) -> Any:
     s = sigmoid(x)
-    return g * (s * (1 + x * (1 - s)))
+    return g * (s + clip(x, -1000, 1000) * (s * sigmoid(-x)))  # infinity times 0 would be NaN
 
 
 @elementwise(
@@ -69,16 +86,64 @@ def softplus(x: Tensor) -> Tensor:
 
 
 @elementwise(
-    cl="x * REAL(T, 0.5) * (1 + erf(x * REAL(T, 0.70710678118654752)))",
-    reference=lambda x: x * 0.5 * (1 + numpy_erf(x * _SQRT_HALF)),
+    cl="NDTR(T, x)",
+    reference=lambda x: _in_double(_numpy_ndtr)(x),
     typing="float",
-    gradient=lambda g, y, x: g * (0.5 + 0.5 * erf(x * _SQRT_HALF) + x * (exp(x * x * -0.5) * _DENSITY)),
+    gradient=lambda g, y, x: g * (exp(x * x * -0.5) * _DENSITY),
+)
+def ndtr(x: Tensor) -> Tensor:
+    """The normal distribution function: the probability that a standard normal variable is at most x (SciPy's name)."""
+
+
+def _numpy_ndtr(x: np.ndarray) -> np.ndarray:
+    """By the C library's erfc. The rounding of its argument, which the tail magnifies, is made up for."""
+    exact = np.clip(x, -40, 40).astype(np.longdouble) * -np.sqrt(np.longdouble(0.5))
+    z = exact.astype(np.float64)
+    tail = np.array([math.erfc(v) for v in z.ravel().tolist()]).reshape(z.shape)
+    slope = np.exp(-z * z) * (2 / math.sqrt(math.pi))
+    return 0.5 * (tail - (exact - z).astype(np.float64) * slope)
+
+
+def _numpy_gelu(x: np.ndarray) -> np.ndarray:
+    return np.where(x > 0, x, np.maximum(x, -40)) * _numpy_ndtr(x)
+
+
+@elementwise(
+    cl="GELU(T, x)",
+    reference=lambda x: _in_double(_numpy_gelu)(x),
+    typing="float",
+    gradient=lambda g, y, x: _gelu_gradient(g, x),
 )
 def gelu(x: Tensor) -> Tensor:
     """x * Phi(x), Phi the normal distribution function (Hendrycks and Gimpel 2016)."""
 
 
-@takes_tensor
+def _gelu_gradient(g: Any, x: Any) -> Any:
+    near = clip(x, -40, 40)  # further out the density is 0, and infinity times it would be NaN
+    return g * (ndtr(x) + near * (exp(near * near * -0.5) * _DENSITY))
+
+
+@elementwise(
+    cl="((x < LIT(T, -40)) ? LIT(T, -40) : x) * "
+    "SIGMOID(T, (x * REAL(T, 1.5957691216057308) * (1 + REAL(T, 0.044715) * x * x)))",
+    reference=lambda x: _in_double(_numpy_gelu_tanh)(x),
+    typing="float",
+    gradient=lambda g, y, x: _gelu_tanh_gradient(g, x),
+)
 def gelu_tanh(x: Tensor) -> Tensor:
-    """0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), close to `gelu` (Hendrycks and Gimpel 2016)."""
-    return 0.5 * x * (1 + (_TANH_SCALE * (x + 0.044715 * (x * x * x))).tanh())
+    """0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), close to `gelu` (Hendrycks and Gimpel 2016).
+
+    Computed as x * sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3)), which is the same and whose tail does not cancel.
+    """
+
+
+def _numpy_gelu_tanh(x: np.ndarray) -> np.ndarray:
+    return np.where(x < -40, -40, x) * _numpy_sigmoid(_TANH_SCALE * x * (1 + 0.044715 * x * x))
+
+
+def _gelu_tanh_gradient(g: Any, x: Any) -> Any:
+    near = clip(x, -40, 40)
+    square = near * near
+    inner = _TANH_SCALE * near * (1 + 0.044715 * square)
+    s = sigmoid(inner)
+    return g * (s + near * (_TANH_SCALE * (1 + 3 * 0.044715 * square)) * (s * sigmoid(-inner)))

@@ -26,7 +26,7 @@ def exp(x: Tensor) -> Tensor:
     """e to the power x."""
 
 
-@elementwise(cl="expm1(x)", reference=np.expm1, typing="float", gradient=lambda g, y, x: g * (y + 1), method=True)
+@elementwise(cl="expm1(x)", reference=np.expm1, typing="float", gradient=lambda g, y, x: g * exp(x), method=True)
 def expm1(x: Tensor) -> Tensor:
     """exp(x) - 1, accurate near zero."""
 

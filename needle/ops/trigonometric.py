@@ -135,7 +135,9 @@ def cosh(x: Tensor) -> Tensor:
     """Hyperbolic cosine."""
 
 
-@elementwise(cl="tanh(x)", reference=np.tanh, typing="float", gradient=lambda g, y, x: g * (1 - y * y), method=True)
+@elementwise(
+    cl="TANH(T, x)", reference=np.tanh, typing="float", gradient=lambda g, y, x: g * ((1 - y) * (1 + y)), method=True
+)
 def tanh(x: Tensor) -> Tensor:
     """Hyperbolic tangent."""
 
