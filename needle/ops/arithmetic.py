@@ -9,7 +9,18 @@ import numpy as np
 
 from needle.dtypes import is_bool, is_float, is_signed
 from needle.ops.base import SCALARS, elementwise, operator, takes_tensor
-from needle.ops.comparison import equal, greater, greater_equal, isfinite, less, logical_and, logical_not, where
+from needle.ops.comparison import (
+    equal,
+    greater,
+    greater_equal,
+    isfinite,
+    isnan,
+    less,
+    logical_and,
+    logical_not,
+    logical_or,
+    where,
+)
 from needle.ops.creation import zeros_like
 
 if TYPE_CHECKING:
@@ -271,13 +282,13 @@ def minimum(x: Tensor, y: Tensor | float) -> Tensor:
 
 @takes_tensor
 def clip(x: Tensor, min: Tensor | float | None = None, max: Tensor | float | None = None) -> Tensor:
-    """x limited to [min, max], either of which may be None; NaN stays NaN.
+    """x limited to [min, max], either of which may be None; NaN if x or a limit is NaN.
 
     The gradient is that of x inside the limits and on them (and at NaN), and zero outside.
     """
     result = x
     if min is not None:
-        result = where(result < min, min, result)
+        result = where(logical_or(result >= min, isnan(result)), result, min)
     if max is not None:
-        result = where(result > max, max, result)
+        result = where(logical_or(result <= max, isnan(result)), result, max)
     return result

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from needle.ops.base import elementwise
-from needle.ops.comparison import where
+from needle.ops.comparison import equal, where
 
 if TYPE_CHECKING:
     from needle.tensor import Tensor
@@ -107,11 +107,13 @@ def atan(x: Tensor) -> Tensor:
 
 
 def _atan2_gradient(g: Any, along: Any, other: Any) -> Any:
-    """g * other / (along^2 + other^2), without squares, which overflow in float16 from 256 on."""
+    """g * other / (along^2 + other^2), without squares, which overflow in float16 from 256 on; 0 where both are 0."""
     steep = abs(along) > abs(other)
     larger, smaller = where(steep, along, other), where(steep, other, along)
-    ratio = smaller / larger
-    return g * where(steep, ratio, 1) / (larger + smaller * ratio)
+    origin = equal(larger, 0)
+    safe = where(origin, 1, larger)
+    ratio = smaller / safe
+    return where(origin, 0, g * where(steep, ratio, 1) / (safe + smaller * ratio))
 
 
 @elementwise(
