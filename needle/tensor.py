@@ -48,7 +48,7 @@ class Tensor(Operators, Value):
         floating = is_float(array.dtype)
         if requires_grad and not floating:
             raise TypeError(f"requires_grad=True needs a floating dtype; this tensor has {array.dtype}")
-        self._set(array, None, (), floating if requires_grad is None else requires_grad)
+        self._set(array, floating if requires_grad is None else requires_grad)
 
     # -- what it is -----------------------------------------------------------------------------
 
@@ -271,7 +271,7 @@ Value.result_class = Tensor
 
 def _restore(cls: type[Tensor], array: NDArray, requires_grad: bool) -> Tensor:
     tensor = cls.__new__(cls)
-    tensor._set(array, None, (), requires_grad)
+    tensor._set(array, requires_grad)
     return tensor
 
 
