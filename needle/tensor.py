@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from needle import ops
-from needle.array import NDArray, evaluation
+from needle.array import NDArray, evaluation, recording
 from needle.array.operators import Operators
 from needle.array.views import as_shape
 from needle.autograd import Value, backward, is_grad_enabled, make_value
@@ -170,7 +170,7 @@ class Tensor(Operators, Value):
         if out_grad is None:
             if self.size != 1:
                 raise ValueError(f"backward() on a tensor of shape {self.shape} needs out_grad, of the same shape")
-            seed = evaluation.full(self.shape, 1, self.dtype, self.device)
+            seed = recording.full(self.shape, 1, self.dtype, self.device)
             return make_value(seed) if create_graph else seed
         grad = out_grad if isinstance(out_grad, Value) else make_value(creation.asarray(out_grad, None, self.device))
         given = grad.cached_data

@@ -1,18 +1,30 @@
-"""Python's operators, resolved by the name of an elementwise record.
+"""Python's operators, and methods, resolved by name when they are called.
 
-Records register themselves when they are declared (in `needle.ops`, above this layer), so that an array
-can be added without its class importing the operations.
+The functions behind them register themselves when they are declared, in layers above the arrays' class, so that
+an array can be added, or written into, without its class importing the operations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-#: Operation name -> function on arrays (or tensors) and scalars; `needle.ops.base` fills it.
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Name -> function on arrays (or tensors) and scalars; declarations in `needle.ops` fill it, and `operator`.
 TABLE: dict[str, Callable[..., Any]] = {}
+
+
+def operator(name: str) -> Callable[[F], F]:
+    """Make the decorated function what the operator or method called `name` does."""
+
+    def install(function: F) -> F:
+        TABLE[name] = function
+        return function
+
+    return install
 
 
 def _unary(name: str) -> Callable[[Any], Any]:

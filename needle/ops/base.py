@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from needle.array import NDArray, evaluation
+from needle.array import NDArray, recording
 from needle.array.expression import SCALARS as SCALARS
 from needle.array.operators import TABLE
+from needle.array.operators import operator as operator
 from needle.autograd import Op, Overwritten, Value, apply, make_value
 from needle.backend.records import Elementwise, Reference, Typing
 from needle.dtypes import DType
@@ -69,7 +70,7 @@ class ElementwiseOp(Op):
         return apply(self, args)
 
     def compute(self, *arrays: Any) -> NDArray:
-        return evaluation.elementwise(self.record, arrays)
+        return recording.elementwise(self.record, arrays)
 
     def vjp(self, index: int, grad: Any, output: Any, *args: Any) -> Any:
         if not self.gradients:
@@ -141,16 +142,6 @@ def elementwise(
     return declare
 
 
-def operator(name: str) -> Callable[[F], F]:
-    """Make the decorated function what the operator or method called `name` does."""
-
-    def install(function: F) -> F:
-        TABLE[name] = function
-        return function
-
-    return install
-
-
 def takes_tensor(function: F) -> F:
     """Let the decorated function refuse a first argument that is not a tensor by a TypeError, as all of them do."""
     argument = next(iter(inspect.signature(function).parameters))
@@ -179,5 +170,5 @@ def data_of(x: Tensor | NDArray) -> NDArray:
 
 def zeros_like(x: Tensor | NDArray) -> Any:
     """Zeros of the shape, dtype and device of `x`: a tensor for a tensor, an array for an array."""
-    zeros = evaluation.full(x.shape, 0, x.dtype, x.device)
+    zeros = recording.full(x.shape, 0, x.dtype, x.device)
     return make_value(zeros) if isinstance(x, Value) else zeros

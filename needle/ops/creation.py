@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from needle.array import NDArray, evaluation
+from needle.array import NDArray, recording
 from needle.array.views import as_shape
 from needle.autograd import Value
 from needle.backend.protocol import Device
@@ -38,7 +38,7 @@ def asarray(data: Any, dtype: DTypeLike = None, device: DeviceLike = None) -> ND
     place = as_device(device)
     if isinstance(data, (bool, int, float)):
         wanted = as_dtype(dtype) if dtype is not None else dtype_of_scalar(data)
-        return evaluation.full((), _convert(data, wanted.kind), wanted, place)
+        return recording.full((), _convert(data, wanted.kind), wanted, place)
     host = _as_numpy(data)
     if dtype is not None:
         host = _in_dtype(host, as_dtype(dtype), of_numbers=not hasattr(data, "__array__"))
@@ -81,7 +81,7 @@ def full(shape: Any, value: Scalar, dtype: DTypeLike = None, device: DeviceLike 
     if not isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating)):
         raise TypeError(f"value={value!r} must be a number, not a {type(value).__name__}")
     wanted = as_dtype(dtype) if dtype is not None else dtype_of_scalar(value)
-    return evaluation.full(as_shape(shape), value, wanted, as_device(device))
+    return recording.full(as_shape(shape), value, wanted, as_device(device))
 
 
 def arange(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from needle.array import NDArray, evaluation, writing
+from needle.array import NDArray, evaluation, recording, writing
 from needle.backend.protocol import Device
 from needle.dtypes import DType, float16, float32
 from needle.errors import DeviceError
@@ -147,7 +147,7 @@ class Optimizer:
     def _state_of(self, param: Tensor, names: tuple[str, ...]) -> State:
         """What is remembered of a parameter, with an array of its shape, at first of zeros, under each name."""
         state, dtype, device = self.state.get(param, {}), state_dtype(param), param.device
-        zeros = {name: evaluation.full(param.shape, 0, dtype, device) for name in names if name not in state}
+        zeros = {name: recording.full(param.shape, 0, dtype, device) for name in names if name not in state}
         if zeros:
             evaluation.realize(list(zeros.values()))  # in one launch
         count = {"step": 0} if "step" in self._state_names else {}
