@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 from typing import TYPE_CHECKING
 
-from needle.array.expression import MAX_SIZE, MAX_USES, Linearized, Pending, linearize
+from needle.array.expression import MAX_SIZE, MAX_USES, Linearized, linearize, make_pending
 from needle.backend.protocol import Device
 from needle.backend.records import Reduction
 from needle.dtypes import Shape
@@ -41,7 +41,7 @@ def stand_in(array: NDArray) -> NDArray:
     """A second array, pending in the same way but without readers: computing one leaves the other pending."""
     pending = array._pending
     assert pending is not None
-    same = Pending(pending.record, pending.operands, pending.size, pending.constant)
+    same = make_pending(pending.record, pending.operands, pending.size, pending.constant)
     return array._make(array.device, array.dtype, array.shape, None, pending=same)
 
 

@@ -44,20 +44,40 @@ CAST = Elementwise("cast", "x", lambda x: x, arity=1, typing="cast")
 
 
 class Pending:
-    """`record` applied to `operands` (arrays and Python scalars), not yet computed."""
+    """`record` applied to `operands` (arrays and Python scalars), not yet computed; `make_pending` makes it.
+
+    Attributes:
+        size: the nodes, operands and scalars of the expression, counted as a tree.
+        constant: whether there is no array below it, so that it has its value in any shape.
+        born: the launches of its device when it was recorded.
+        uses: how many launches have computed it on the way to something else.
+        readers: the pending arrays that still have to read the result.
+    """
 
     __slots__ = ("born", "constant", "operands", "readers", "record", "size", "uses")
 
-    def __init__(
-        self, record: Elementwise, operands: tuple[Any, ...], size: int, constant: bool, born: int = 0
-    ) -> None:
-        self.record = record
-        self.operands = operands
-        self.size = size
-        self.constant = constant  # no array below it: it has its value in any shape
-        self.born = born  # the launches of its device when it was recorded
-        self.uses = 0  # launches that have computed it on the way to something else
-        self.readers = Readers()
+    record: Elementwise
+    operands: tuple[Any, ...]
+    size: int
+    constant: bool
+    born: int
+    uses: int
+    readers: Readers
+
+
+def make_pending(
+    record: Elementwise, operands: tuple[Any, ...], size: int, constant: bool, born: int = 0
+) -> Pending:  # fmt: skip
+    """A new `Pending`. Every elementwise operation makes one, and an `__init__` would take twice as long."""
+    pending = Pending()
+    pending.record = record
+    pending.operands = operands
+    pending.size = size
+    pending.constant = constant
+    pending.born = born
+    pending.uses = 0
+    pending.readers = Readers()
+    return pending
 
 
 class Linearized(NamedTuple):

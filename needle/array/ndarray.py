@@ -11,7 +11,7 @@ import numpy as np
 
 from needle.array import evaluation, views
 from needle.array.conversions import Conversions
-from needle.array.expression import CAST, MAX_AGE, MAX_SIZE, SCALARS, Pending
+from needle.array.expression import CAST, MAX_AGE, MAX_SIZE, SCALARS, Pending, make_pending
 from needle.array.operators import TABLE, Operators
 from needle.array.storage import Readers, Storage
 from needle.backend.protocol import Buffer, Device
@@ -323,9 +323,9 @@ def record(operation: Elementwise, operands: tuple[Any, ...], dtype: DType, shap
         evaluation.realize([o for o in operands if not isinstance(o, SCALARS) and o._pending is not None])
         size, constant = 1 + len(operands), False
     if constant and (independent := _constant_operands(operands)) is not None:
-        pending = Pending(operation, independent, size, constant=True)
+        pending = make_pending(operation, independent, size, constant=True)
         return NDArray._make(device, dtype, shape, None, pending=pending)
-    pending = Pending(operation, operands, size, False, device.launches)
+    pending = make_pending(operation, operands, size, False, device.launches)
     result = NDArray._make(device, dtype, shape, None, pending=pending)
     reader = ref(result)
     for operand in operands:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from needle.array.evaluation import common_device
-from needle.array.expression import FULL, Pending, check_scalar, operand_dtypes
+from needle.array.expression import FULL, check_scalar, make_pending, operand_dtypes
 from needle.array.ndarray import NDArray, cast, check_dtype, record
 from needle.backend.protocol import Device
 from needle.backend.records import Elementwise
@@ -28,7 +28,7 @@ def full(shape: Shape, value: Scalar, dtype: DType, device: Device) -> NDArray:
     else:
         with np.errstate(over="ignore"):  # a float beyond the dtype's range is infinite
             value = dtype.type(value).item()
-    return NDArray._make(device, dtype, shape, None, pending=Pending(FULL, (value,), 1, constant=True))
+    return NDArray._make(device, dtype, shape, None, pending=make_pending(FULL, (value,), 1, constant=True))
 
 
 def elementwise(operation: Elementwise, operands: Sequence[Any]) -> NDArray:
@@ -57,10 +57,10 @@ def elementwise(operation: Elementwise, operands: Sequence[Any]) -> NDArray:
     shape = first.shape
     if not same_shape:
         shape = broadcast_shapes(*(o.shape for o in operands if isinstance(o, NDArray)))
-    fitted = [
-        o if o.__class__ is NDArray and o.dtype is dtype else _fit(o, dtype)
-        for o, dtype in zip(operands, wanted, strict=True)
-    ]
+    fitted: list[Any] = []
+    for operand, dtype in zip(operands, wanted, strict=True):
+        fits = operand.__class__ is NDArray and operand.dtype is dtype
+        fitted.append(operand if fits else _fit(operand, dtype))
     return record(operation, tuple(fitted), result, shape, first.device)
 
 
