@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from needle import ops
-from needle.array import NDArray, evaluation
+from needle.array import NDArray, recording
 from needle.array.operators import Operators
 from needle.array.views import as_shape
 from needle.autograd import Value, backward, is_grad_enabled, make_value
@@ -50,7 +50,7 @@ class Tensor(Operators["Tensor"], Value):
         array = as_array(data, dtype, device)
         if requires_grad:
             check_differentiable(array.dtype)
-        self._set(array, None, (), is_float(array.dtype) if requires_grad is None else requires_grad)
+        self._set(array, is_float(array.dtype) if requires_grad is None else requires_grad)
 
     # -- what it is -----------------------------------------------------------------------------
 
@@ -172,7 +172,7 @@ class Tensor(Operators["Tensor"], Value):
         if out_grad is None:
             if self.size != 1:
                 raise ValueError(f"backward() on a tensor of shape {self.shape} needs out_grad, of the same shape")
-            seed = evaluation.constant(self.shape, 1, self.dtype, self.device)
+            seed = recording.constant(self.shape, 1, self.dtype, self.device)
             return make_value(seed) if create_graph else seed
         grad = out_grad if isinstance(out_grad, Value) else make_value(as_array(out_grad, None, self.device))
         given = grad.cached_data
@@ -261,5 +261,5 @@ Value.result_class = Tensor
 
 def _restore(cls: type[Tensor], array: NDArray, requires_grad: bool) -> Tensor:
     tensor = cls.__new__(cls)
-    tensor._set(array, None, (), requires_grad)
+    tensor._set(array, requires_grad)
     return tensor

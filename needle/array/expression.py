@@ -7,18 +7,16 @@ down to arrays in memory and writes it out as a `FusedProgram`, which a device r
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import ReferenceType
 
 import numpy as np
 
+from needle.array.storage import Readers
 from needle.backend.protocol import Expression
 from needle.backend.records import Elementwise, FusedProgram, Node
 from needle.dtypes import DType, Scalar, bool_, float_for, join_scalar, promote
-from needle.locks import freed_in_children
 
 if TYPE_CHECKING:
     from needle.array.ndarray import NDArray
@@ -45,58 +43,41 @@ FULL = Elementwise("full", "x", lambda x: x, arity=1, typing="cast")
 CAST = Elementwise("cast", "x", lambda x: x, arity=1, typing="cast")
 
 
-#: Held while readers are sorted out; whoever finds it taken leaves that to the next.
-_pruning = freed_in_children(threading.Lock())
-
-
-class Readers:
-    """The pending arrays that still have to read an array, held weakly."""
-
-    __slots__ = ("_limit", "_references")
-
-    def __init__(self) -> None:
-        self._references: list[ReferenceType[NDArray]] = []
-        self._limit = 64
-
-    def add(self, reference: ReferenceType[NDArray]) -> None:
-        """Add a pending array; now and then drop those that are gone or computed."""
-        references = self._references
-        references.append(reference)
-        if len(references) > self._limit and _pruning.acquire(blocking=False):
-            try:
-                known = references[:]  # what other threads add meanwhile comes after these, and stays
-                references[: len(known)] = [r for r in known if (a := r()) is not None and a._pending is not None]
-                self._limit = 64 + 2 * len(references)
-            finally:
-                _pruning.release()
-
-    def move_to(self, other: Readers) -> None:
-        """Hand all readers over to `other`."""
-        references, self._references = self._references, []
-        for reference in references:
-            other.add(reference)
-
-    def take(self) -> list[NDArray]:
-        """The arrays that are still there, which are then no longer kept."""
-        references, self._references = self._references, []  # what another thread adds from now on is kept
-        return [array for array in (reference() for reference in references) if array is not None]
-
-
 class Pending:
-    """`record` applied to `operands` (arrays and Python scalars), not yet computed."""
+    """`record` applied to `operands` (arrays and Python scalars), not yet computed; `make_pending` makes it.
+
+    Attributes:
+        size: the nodes, operands and scalars of the expression, counted as a tree.
+        constant: whether there is no array below it, so that it has its value in any shape.
+        born: the launches of its device when it was recorded.
+        uses: how many launches have computed it on the way to something else.
+        readers: the pending arrays that still have to read the result.
+    """
 
     __slots__ = ("born", "constant", "operands", "readers", "record", "size", "uses")
 
-    def __init__(
-        self, record: Elementwise, operands: tuple[Any, ...], size: int, constant: bool, born: int = 0
-    ) -> None:
-        self.record = record
-        self.operands = operands
-        self.size = size
-        self.constant = constant  # no array below it: it has its value in any shape
-        self.born = born  # the launches of its device when it was recorded
-        self.uses = 0  # launches that have computed it on the way to something else
-        self.readers = Readers()
+    record: Elementwise
+    operands: tuple[Any, ...]
+    size: int
+    constant: bool
+    born: int
+    uses: int
+    readers: Readers
+
+
+def make_pending(
+    record: Elementwise, operands: tuple[Any, ...], size: int, constant: bool, born: int = 0
+) -> Pending:  # fmt: skip
+    """A new `Pending`. Every elementwise operation makes one, and an `__init__` would take twice as long."""
+    pending = Pending()
+    pending.record = record
+    pending.operands = operands
+    pending.size = size
+    pending.constant = constant
+    pending.born = born
+    pending.uses = 0
+    pending.readers = Readers()
+    return pending
 
 
 class Linearized(NamedTuple):

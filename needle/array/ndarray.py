@@ -4,44 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import ref
 
 import numpy as np
 
-from needle.array import views
-from needle.array.expression import Pending, Readers
-from needle.array.operators import Operators
+from needle.array import evaluation, views
+from needle.array.conversions import Conversions
+from needle.array.expression import CAST, MAX_AGE, MAX_SIZE, SCALARS, Pending, make_pending
+from needle.array.operators import TABLE, Operators
+from needle.array.storage import Readers, Storage
 from needle.backend.protocol import Buffer, Device
+from needle.backend.records import Elementwise, Primitive
 from needle.backend.registry import device as find_device
-from needle.dtypes import DType, DTypeLike, Scalar, Shape, as_dtype, is_integer
+from needle.dtypes import DType, DTypeLike, Shape, as_dtype, is_integer
 from needle.errors import DeviceError
 from needle.strides import Strides, broadcast_strides, contiguous_strides, is_contiguous, reshape_strides
 
-if TYPE_CHECKING:
-    from needle.backend.records import Primitive
 
-
-class Storage:
-    """A buffer shared by views, and the pending arrays that still have to read it."""
-
-    __slots__ = ("buffer", "host_bounds", "readers", "version")
-
-    def __init__(self, buffer: Buffer, host_bounds: tuple[int, int] | None = None) -> None:
-        self.buffer = buffer
-        self.readers = Readers()
-        #: Smallest and largest element, while it is known that integers from the host have not been overwritten.
-        self.host_bounds = host_bounds
-        #: How often elements have been overwritten.
-        self.version = 0
-
-    def note_write(self) -> None:
-        """Elements have been overwritten."""
-        self.host_bounds = None
-        self.version += 1
-
-
-class NDArray(Operators["NDArray"]):
+class NDArray(Conversions, Operators["NDArray"]):
     """An n-dimensional array on a device.
 
     Slicing, reshaping, permuting, flipping and broadcasting give views wherever NumPy's do. Elementwise
@@ -121,13 +102,16 @@ class NDArray(Operators["NDArray"]):
         return cls._make(device, dtype, host.shape, Storage(device.upload(host), bounds))
 
     @classmethod
-    def run_new(cls, primitive: Primitive, device: Device, **params: Any) -> NDArray:
-        """The output of a primitive that takes no arrays, on `device`."""
-        return evaluation.run_primitive(primitive, (), device, params)
+    def run_new(cls, primitive: Primitive, device: Device, **params: Any) -> Any:
+        """The output of a primitive that takes no arrays, on `device`; a tuple if it has several."""
+        return run_primitive(primitive, (), device, params)
 
-    def run(self, primitive: Primitive, *others: NDArray, **params: Any) -> NDArray:
-        """The output of `primitive` applied to this array and `others`, which must share its device."""
-        return evaluation.run_primitive(primitive, (self, *others), self.device, params)
+    def run(self, primitive: Primitive, *others: NDArray, **params: Any) -> Any:
+        """The output of `primitive` applied to this array and `others`, which must share its device.
+
+        A tuple of arrays if the signature of `primitive` names several outputs.
+        """
+        return run_primitive(primitive, (self, *others), self.device, params)
 
     # -- the view that a backend sees -----------------------------------------------------------
 
@@ -137,6 +121,7 @@ class NDArray(Operators["NDArray"]):
 
     @property
     def size(self) -> int:
+        """The number of elements."""
         return prod(self.shape)
 
     @property
@@ -204,12 +189,6 @@ class NDArray(Operators["NDArray"]):
         source = self.contiguous().realize()
         return self.device.download(source)
 
-    def item(self) -> Scalar:
-        """The only element as a Python scalar. Raises ValueError if there is not exactly one."""
-        if self.size != 1:
-            raise ValueError(f"item() needs exactly one element; the shape is {self.shape}")
-        return self.numpy().reshape(()).item()
-
     def to(self, device: Device) -> NDArray:
         """This array on `device`: itself if it is there already, else a copy through the host."""
         return self if device is self.device else NDArray.from_numpy(self.numpy(), device)
@@ -217,33 +196,6 @@ class NDArray(Operators["NDArray"]):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles and deep copies go through the host, and come back to the device of the same name."""
         return _restore, (self.numpy(), self.device.name)
-
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> np.ndarray:
-        if copy is False:
-            raise ValueError("an array on a device cannot be viewed by NumPy without a copy")
-        host = self.numpy()
-        return host if dtype is None else host.astype(dtype)
-
-    def __len__(self) -> int:
-        if not self.shape:
-            raise TypeError("len() of a 0-d array")
-        return self.shape[0]
-
-    def __bool__(self) -> bool:
-        if self.size != 1:
-            raise ValueError(f"the truth value of an array of shape {self.shape} is ambiguous; use any() or all()")
-        return bool(self.item())
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __index__(self) -> int:
-        if not is_integer(self.dtype) or self.shape:
-            raise TypeError(f"only a 0-d integer array can be an index; this is {self.dtype} of shape {self.shape}")
-        return int(self.item())
 
     def __repr__(self) -> str:
         body = np.array2string(self.numpy(), separator=", ", prefix="NDArray(")
@@ -314,15 +266,23 @@ class NDArray(Operators["NDArray"]):
         target = self.realize()[index] if index is not Ellipsis else self.realize()
         if any(stride == 0 and extent > 1 for stride, extent in zip(target.strides, target.shape, strict=True)):
             raise ValueError(f"a view of shape {target.shape} that repeats elements cannot be written into")
-        writing.write(target, value)
+        TABLE["write"](target, value)
+
+    # -- computing ------------------------------------------------------------------------------
 
     def sum_to(self, shape: Shape) -> NDArray:
         """The sum over the axes along which `shape` was broadcast to this array's shape."""
-        return evaluation.sum_to(self, shape)
+        if self.shape == shape:
+            return self
+        axes = views.broadcast_axes(self.shape, shape)
+        if all(self.shape[a] == 1 for a in axes):
+            return self.reshape(shape)
+        total: NDArray = TABLE["sum"](self, axes)
+        return total.reshape(shape)
 
     def astype(self, dtype: DTypeLike) -> NDArray:
         """The elements converted to `dtype`; the array itself if it has it."""
-        return evaluation.cast(self, as_dtype(dtype))
+        return cast(self, as_dtype(dtype))
 
 
 def _restore(host: np.ndarray, device: str) -> NDArray:
@@ -335,4 +295,77 @@ def check_dtype(dtype: DType, device: Device) -> None:
         raise DeviceError(f"{device.name} does not support {dtype}; choose another dtype or device")
 
 
-from needle.array import evaluation, writing  # noqa: E402  (the modules need each other; names resolve at call time)
+# -- recording --------------------------------------------------------------------------------------
+
+
+def cast(array: NDArray, dtype: DType) -> NDArray:
+    """`array` converted to `dtype`, recorded; `array` itself where it has that dtype."""
+    if array.dtype == dtype:
+        return array
+    check_dtype(dtype, array.device)
+    return record(CAST, (array,), dtype, array.shape, array.device)
+
+
+def record(operation: Elementwise, operands: tuple[Any, ...], dtype: DType, shape: Shape, device: Device) -> NDArray:
+    """An array that is pending: `operation` on `operands`, which have the dtypes that it computes on."""
+    size, constant = 1, True
+    for operand in operands:
+        if operand.__class__ is not NDArray:
+            size += 1
+            continue
+        pending = operand._pending
+        if pending is not None and not pending.constant and _store_first(operand, pending, shape):
+            operand.realize()
+            pending = None
+        constant = constant and pending is not None and pending.constant
+        size += 1 if pending is None else pending.size
+    if size > MAX_SIZE:
+        evaluation.realize([o for o in operands if not isinstance(o, SCALARS) and o._pending is not None])
+        size, constant = 1 + len(operands), False
+    if constant and (independent := _constant_operands(operands)) is not None:
+        pending = make_pending(operation, independent, size, constant=True)
+        return NDArray._make(device, dtype, shape, None, pending=pending)
+    pending = make_pending(operation, operands, size, False, device.launches)
+    result = NDArray._make(device, dtype, shape, None, pending=pending)
+    reader = ref(result)
+    for operand in operands:
+        if operand.__class__ is NDArray:
+            source: Pending | Storage = operand._pending or operand._storage  # type: ignore[assignment]
+            source.readers.add(reader)
+    return result
+
+
+def _store_first(operand: NDArray, pending: Pending, shape: Shape) -> bool:
+    """Whether to compute a pending operand before an operation of `shape` is recorded on it.
+
+    So where each of many elements would compute it again, and where it is a running total (see MAX_AGE).
+    """
+    return operand.shape != shape or (not shape and operand.device.launches - pending.born > MAX_AGE)
+
+
+def _constant_operands(operands: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """Operands for a constant of its own, which stays one when the arrays among `operands` are written out.
+
+    None if another thread has written one out by now.
+    """
+    with evaluation.lock:
+        if any(not isinstance(o, SCALARS) and o._pending is None for o in operands):
+            return None
+        return tuple(o if isinstance(o, SCALARS) else evaluation.stand_in(o) for o in operands)
+
+
+# -- primitives -------------------------------------------------------------------------------------
+
+
+def run_primitive(primitive: Primitive, inputs: tuple[NDArray, ...], device: Device, params: dict[str, Any]) -> Any:
+    """The output of `primitive` on arrays of one device: an array, or a tuple for a signature of several outputs."""
+    if len(inputs) > 1:
+        evaluation.common_device(primitive.name, inputs)
+    for array in inputs:
+        if array._pending is not None:
+            evaluation.realize(inputs)
+            break
+    outputs = tuple([NDArray.empty(shape, dtype, device) for shape, dtype in primitive.signature(*inputs, **params)])
+    if any(output.size for output in outputs):
+        device.run(primitive, inputs, outputs, **params)
+    return outputs[0] if len(outputs) == 1 else outputs

@@ -1,20 +1,28 @@
-"""Python's operators on arrays and tensors, resolved by the name of a function.
+"""Python's operators, and methods, resolved by name when they are called.
 
-Functions register themselves when they are declared (in `needle.ops`, above this layer), so that arrays
-can be added without their class importing the operations.
+The functions behind them register themselves when they are declared, in layers above the arrays' class, so that
+an array can be added, or written into, without its class importing the operations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from needle.array.methods import Methods, Result
 
-#: A function's name -> the function, on arrays (or tensors) and scalars; `needle.ops.base` fills it.
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: A function's name -> the function, on arrays (or tensors) and scalars; `operator` fills it.
 TABLE: dict[str, Callable[..., Any]] = {}
+
+
+def operator(function: F) -> F:
+    """Let Python's operators, and the layers below, find the decorated function by its name."""
+    TABLE[function.__name__] = function
+    return function
 
 
 def _unary(name: str) -> Callable[[Any], Any]:

@@ -1,8 +1,8 @@
 """Elementwise functions that are recorded once for each kind of operands, for where Python's time counts.
 
 Recording costs a few microseconds a node each time. On small arrays a `Template` keeps the program that its
-function makes of operands of the same shapes, dtypes and options, and computes at once. On large ones, where passes
-over memory are what counts, it records as always, so that the result may be fused into what reads it.
+function makes of operands of the same shapes, dtypes and options, and computes at once. On large arrays passes over
+memory cost more than recording does. There it records as always, so that the result may be fused into its reader.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 from needle.array import evaluation
 from needle.array.expression import FULL, linearize, positions
-from needle.array.ndarray import NDArray, Storage
+from needle.array.ndarray import NDArray
 from needle.array.operators import TABLE
+from needle.array.storage import Storage
 from needle.backend.protocol import Device, Expression
 from needle.backend.records import FusedProgram, Reduction
 from needle.dtypes import DType, Scalar, Shape
@@ -79,17 +80,18 @@ class Template:
         axis: int | None,
         options: tuple[tuple[str, Scalar], ...],
     ) -> _Known:
-        # On arrays without memory, each another: what happens to be one array in one call may be two in the next.
+        # On arrays without memory. They are all different: a call that passes one array twice may be followed by
+        # one that passes two.
         operands = [NDArray._make(device, dtype, shape, Storage(None)) for shape, dtype in kinds]
         result = self._function(*operands, **dict(options))
-        work = linearize([result])
+        linear = linearize([result])
         shape = result.shape
         axes = tuple(range(len(shape))) if axis is None else (axis,)
         folded = () if axis is None else (*shape[:axis], 1, *shape[axis + 1 :])
         final = shape if self._reduction is None else folded
         dtype = result.dtype if self._reduction is None else self._reduction.result(result.dtype)
-        reads = positions(work.inputs, operands)
-        return _Known(work.expression.program, list(work.expression.scalars), reads, shape, axes, final, dtype)
+        reads = positions(linear.inputs, operands)
+        return _Known(linear.expression.program, list(linear.expression.scalars), reads, shape, axes, final, dtype)
 
 
 def constant_value(array: Any) -> Scalar | None:

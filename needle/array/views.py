@@ -9,7 +9,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from needle.dtypes import Shape
-from needle.strides import Strides
+from needle.strides import Strides, broadcast_strides, contiguous_strides
 
 
 class Geometry(NamedTuple):
@@ -84,6 +84,14 @@ def _inferred(sizes: Shape, size: int) -> Shape:
     if sensible and holes == 0 and known == size:
         return sizes
     raise ValueError(f"an array of {size} elements cannot be reshaped to {sizes}")
+
+
+@lru_cache(maxsize=4096)
+def broadcast_axes(wide: Shape, narrow: Shape) -> tuple[int, ...]:
+    """The axes along which `narrow` was repeated to become `wide`."""
+    broadcast_strides(narrow, contiguous_strides(narrow), wide)  # raises if it was not
+    extra = len(wide) - len(narrow)
+    return (*range(extra), *(extra + a for a, n in enumerate(narrow) if n == 1 and wide[extra + a] != 1))
 
 
 def _expand_ellipsis(index: tuple[Any, ...], ndim: int) -> list[Any]:

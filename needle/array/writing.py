@@ -10,12 +10,16 @@ from weakref import ref
 
 import numpy as np
 
-from needle.array.evaluation import adopt, cast, common_device, constant, copy, lock, realize, stand_in
+from needle.array.evaluation import adopt, common_device, copy, lock, realize, stand_in
 from needle.array.expression import SCALARS, linearize, positions
-from needle.array.ndarray import NDArray, Storage
+from needle.array.ndarray import NDArray, cast
+from needle.array.operators import operator
+from needle.array.recording import constant
+from needle.array.storage import Storage
 from needle.dtypes import DType, Scalar
 
 
+@operator
 def write(target: NDArray, value: Any) -> None:
     """Write `value`, broadcast and cast, into the realized view `target`."""
     if isinstance(value, NDArray):
@@ -41,24 +45,24 @@ def _weak_scalar(value: Any, dtype: DType) -> Scalar:
 def assign(targets: Sequence[NDArray], values: Sequence[NDArray]) -> None:
     """Compute `values` into `targets`, realized views of one shape on one device, in one launch.
 
-    Each value has its target's shape and dtype. A pending value afterwards shares its target's memory (after
-    an error it has none), so the caller must give it up. Everything else that was still to read the old contents
-    is computed first; that includes an inner step of a value which the caller holds on to.
+    Each value has the shape and the dtype of its target. The caller gives up pending values: afterwards they share
+    the memory of their targets, and after an error they have none. Pending arrays that read the old contents are
+    computed first. An inner step of a value is such an array, if somebody else holds it.
     """
     if not prod(targets[0].shape):
         return
     with lock:
         spaces = {id(t.storage): t.geometry for t in targets}
-        work = linearize(values)
-        if any(spaces.get(id(a._storage), a.geometry) != a.geometry for a in work.inputs):
-            values = [copy(v) for v in values]  # they read elements that the launch overwrites
-            work = linearize(values)
-        # From here on nothing holds the values' inner steps: those that live on are somebody else's, to be read yet.
-        expression = work.expression
-        del work
+        linear = linearize(values)
+        if any(spaces.get(id(a._storage), a.geometry) != a.geometry for a in linear.inputs):
+            values = [copy(v) for v in values]  # an input overlaps a target, with its elements in other places
+            linear = linearize(values)
+        expression = linear.expression
+        del linear  # it holds the inner steps of the values
         value_readers = [None if v._pending is None else v._pending.readers for v in values]
         for value in values:
             value._pending = None
+        # Nothing here holds an inner step any more. One that is still alive is held elsewhere, and will be read.
         _realize_readers([target.storage for target in targets])
         targets[0].device.evaluate(expression, targets)
         for value, target, own_readers in zip(values, targets, value_readers, strict=True):
@@ -69,7 +73,7 @@ def assign(targets: Sequence[NDArray], values: Sequence[NDArray]) -> None:
 
 
 def _realize_readers(storages: Sequence[Storage]) -> None:
-    """Compute all that has yet to read `storages`. After an error what is still pending goes on being known to them."""
+    """Compute the pending arrays that read `storages`. After an error, those still pending remain their readers."""
     waiting = [(storage.readers, storage.readers.take()) for storage in storages]
     try:
         realize([array for _, arrays in waiting for array in arrays])
@@ -84,9 +88,10 @@ def _realize_readers(storages: Sequence[Storage]) -> None:
 def update(compute: Callable[..., list[NDArray]], batch: Sequence[tuple[NDArray, ...]]) -> None:
     """Write compute(*arrays) into the first of the arrays in place, for each tuple of arrays in `batch`.
 
-    `compute` is elementwise, gives a value for each array that is written, and depends on nothing but dtypes and
-    device, which are the same in all tuples; arrays of a tuple have one shape. Plain arrays, in memory of their own,
-    share recording, kernel and launches. Everything that was still to read the old contents is computed first.
+    `compute` is elementwise and returns a list of values, one for each array that is written. It depends on nothing
+    but dtypes and device, which are the same in all tuples. The arrays of a tuple have one shape. Arrays that each
+    begin and fill a memory of their own are recorded once and computed together, in common launches. Pending arrays
+    that read the old contents are computed first.
     """
     seen = Counter(array._storage for arrays in batch for array in arrays)
     plain = [arrays for arrays in batch if _is_plain(arrays) and all(seen[array._storage] == 1 for array in arrays)]
@@ -115,9 +120,9 @@ def _update_together(compute: Callable[..., list[NDArray]], batch: list[tuple[ND
     with lock:
         values = compute(*first)
         count = len(values)
-        work = linearize(values)
-        expression, reads = work.expression, positions(work.inputs, first)
-        del values, work  # nothing is left to read the arrays but who else recorded it
+        linear = linearize(values)
+        expression, reads = linear.expression, positions(linear.inputs, first)
+        del values, linear  # pending arrays that are still alive were recorded elsewhere, and will be read
         written = [target.storage for arrays in batch for target in arrays[:count]]
         _realize_readers(written)
         first[0].device.evaluate_alike(expression.program, expression.scalars, batch, reads)

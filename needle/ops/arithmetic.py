@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from needle.array.operators import operator
 from needle.dtypes import is_bool, is_float, is_signed
-from needle.ops.base import SCALARS, elementwise, operator, takes_tensor
+from needle.ops.base import SCALARS, elementwise, takes_tensor
 from needle.ops.comparison import (
     equal,
     greater,

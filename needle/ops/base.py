@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from needle.array import NDArray, evaluation
+from needle.array import NDArray, recording
 from needle.array.expression import SCALARS as SCALARS
 from needle.array.methods import Methods
-from needle.array.operators import TABLE
+from needle.array.operators import TABLE, operator
 from needle.autograd import Op, Overwritten, Value, apply
 from needle.backend.records import Elementwise, Reference, Typing
 from needle.dtypes import DType
@@ -73,7 +73,7 @@ class ElementwiseOp(Op):
         return apply(self, args)
 
     def compute(self, *arrays: Any) -> NDArray:
-        return evaluation.elementwise(self.record, arrays)
+        return recording.elementwise(self.record, arrays)
 
     def vjp(self, index: int, grad: Any, output: Any, *args: Any) -> Any:
         if not self.gradients:
@@ -156,12 +156,6 @@ def _positional(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dic
     if "input" in kwargs and "input" not in signature.parameters:
         args = (kwargs.pop("input"), *args)
     return signature.bind(*args, **kwargs).args
-
-
-def operator(function: F) -> F:
-    """Let Python's operators, and the layers below, find the decorated function by its name."""
-    TABLE[function.__name__] = function
-    return function
 
 
 def method(function: F) -> F:

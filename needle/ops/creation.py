@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from needle.array import NDArray, evaluation
+from needle.array import NDArray, evaluation, recording
 from needle.array.views import as_shape
 from needle.autograd import Value, make_value
 from needle.backend.protocol import Device
@@ -50,7 +50,7 @@ def as_array(data: Any, dtype: DTypeLike = None, device: DeviceLike = None) -> N
     place = as_device(device)
     if isinstance(data, (bool, int, float)):
         wanted = as_dtype(dtype) if dtype is not None else dtype_of_scalar(data)
-        return evaluation.constant((), _convert(data, wanted.kind), wanted, place)
+        return recording.constant((), _convert(data, wanted.kind), wanted, place)
     host = _as_numpy(data)
     if dtype is not None:
         host = _in_dtype(host, as_dtype(dtype), of_numbers=not hasattr(data, "__array__"))
@@ -131,7 +131,7 @@ def full(
     if not isinstance(fill_value, (bool, int, float, np.bool_, np.integer, np.floating)):
         raise TypeError(f"value={fill_value!r} must be a number, not a {type(fill_value).__name__}")
     wanted = as_dtype(dtype) if dtype is not None else dtype_of_scalar(fill_value)
-    return as_tensor(evaluation.constant(as_shape(shape), fill_value, wanted, as_device(device)), requires_grad)
+    return as_tensor(recording.constant(as_shape(shape), fill_value, wanted, as_device(device)), requires_grad)
 
 
 def zeros(

@@ -9,10 +9,11 @@ import numpy as np
 
 from needle.array import NDArray
 from needle.array.expression import SCALARS
+from needle.array.operators import operator
 from needle.autograd import Op
 from needle.backend.records import Primitive
 from needle.dtypes import DType, Shape, promote
-from needle.ops.base import as_operands, operator
+from needle.ops.base import as_operands
 from needle.ops.shape import astype, reshape, transpose
 from needle.strides import broadcast_shapes
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any, NamedTuple
 
-from needle.array import NDArray, evaluation, writing
+from needle.array import NDArray, evaluation, recording, writing
 from needle.checks import integer
 from needle.ops.shape import concat
 from needle.optim.line_search import Point, strong_wolfe
@@ -176,9 +176,7 @@ class LBFGS(Optimizer):
     def _gradient(self) -> NDArray:
         """The gradients of all parameters in one vector, in memory of its own."""
         parts = [
-            evaluation.constant((p.size,), 0, p.dtype, p.device)
-            if p.grad is None
-            else p.grad.cached_data.reshape((-1,))
+            recording.constant((p.size,), 0, p.dtype, p.device) if p.grad is None else p.grad.cached_data.reshape((-1,))
             for p in self.params
         ]
         joined: Any = concat(parts)  # type: ignore[arg-type]

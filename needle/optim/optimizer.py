@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from needle.array import NDArray, evaluation, writing
+from needle.array import NDArray, evaluation, recording, writing
 from needle.autograd import enable_grad
 from needle.backend.protocol import Device
 from needle.dtypes import DType, compute_dtype
@@ -177,7 +177,7 @@ class Optimizer:
         state, dtype, device = self.state.get(param, {}), state_dtype(param), param.device
         names = self._state_arrays(group)
         first = {
-            name: evaluation.constant(param.shape, self._first_value(group, name), dtype, device)
+            name: recording.constant(param.shape, self._first_value(group, name), dtype, device)
             for name in names
             if name not in state
         }

@@ -67,13 +67,13 @@ sys.exit(in_a_child(lambda: (ndl.asarray([1.0], device={name!r}) + 1).numpy()) -
 
 LOCKED = """
 from contextlib import ExitStack
-from needle.array import evaluation, expression
+from needle.array import evaluation, storage
 from needle.backend import registry, tracing as recording
 from needle.ops import random
 from needle.profiling import peaks as _peaks
 
 generator = random.Generator(1)
-locks = [evaluation.lock, registry._lock, recording._lock, _peaks._lock, expression._pruning, generator._lock]
+locks = [evaluation.lock, registry._lock, recording._lock, _peaks._lock, storage._pruning, generator._lock]
 if {name!r} != "numpy":
     locks += [ndl.device({name!r}).lock]
 held, done = threading.Event(), threading.Event()

@@ -6,7 +6,7 @@ from typing import Any
 
 from needle import ops
 from needle.array.template import Template, constant_value
-from needle.autograd import Op, Value
+from needle.autograd import Op
 from needle.ops.reductions import SUM
 from needle.ops.softmax import LogSoftmax
 
@@ -15,26 +15,33 @@ class LabelCrossEntropy(Op):
     """Arguments: logits, labels, classes. The sum of -log_softmax(logits)[label] * scale over all labels.
 
     `labels` has the class axis, with size 1, and `classes` counts along it, so that they compare to a one-hot
-    array. One node of the graph instead of ten: on a small batch most of the time is Python's.
+    array. One node of the graph instead of ten: on a small batch most of the time is Python's. The log-probabilities
+    are saved for the gradient.
     """
 
     name = "label_cross_entropy"
+    saved = 1
 
     def __init__(self, axis: int, scale: float) -> None:
         self.axis = axis
         self.scale = scale
 
-    def compute(self, logits: Any, labels: Any, classes: Any) -> Any:
-        self.log_probabilities = LogSoftmax(self.axis)(logits)
-        return _LOSS(self.log_probabilities, labels, classes, scale=self.scale)
+    def compute(self, logits: Any, labels: Any, classes: Any) -> tuple[Any, Any]:
+        log_probabilities = LogSoftmax(self.axis)(logits)
+        return _LOSS(log_probabilities, labels, classes, scale=self.scale), log_probabilities
 
-    def vjp(self, index: int, grad: Any, output: Any, logits: Any, labels: Any, classes: Any) -> Any:
-        # What the forward pass kept has no history: a gradient that is to be differentiated computes it again.
-        logs = LogSoftmax(self.axis)(logits) if isinstance(grad, Value) else self.log_probabilities
-        seed = constant_value(grad)
+    def vjp(self, index: int, grad: tuple[Any, Any], output: Any, logits: Any, labels: Any, classes: Any) -> Any:
+        by_loss, by_saved = grad
+        logs = output[1]
+        through_saved = None if by_saved is None else LogSoftmax(self.axis).vjp(0, by_saved, logs, logits)
+        if by_loss is None:
+            return through_saved
+        seed = constant_value(by_loss)
         if seed is None:
-            return _gradient(logs, labels, classes, grad * self.scale)
-        return _GRADIENT(logs, labels, classes, scale=seed * self.scale)
+            through_loss = _gradient(logs, labels, classes, by_loss * self.scale)
+        else:
+            through_loss = _GRADIENT(logs, labels, classes, scale=seed * self.scale)
+        return through_loss if through_saved is None else through_loss + through_saved
 
 
 def _losses(log_probabilities: Any, labels: Any, classes: Any, scale: float) -> Any:

@@ -69,8 +69,8 @@ def batch_norm(
             raise ValueError(f"batch_norm needs more than one value per channel to train; input is {input.shape}")
         result, mean, var = standardize(input, axes, eps)
         if running_mean is not None and running_var is not None and count:  # an empty batch says nothing
-            _move_towards(running_mean, mean, momentum, 1)
-            _move_towards(running_var, var, momentum, count / (count - 1))  # unbiased
+            _move_towards(running_mean, mean.cached_data, momentum, 1)
+            _move_towards(running_var, var.cached_data, momentum, count / (count - 1))  # unbiased
             # Now: pending, they would hold on to the statistics of many batches. Both in one launch.
             evaluation.realize([running_mean.cached_data, running_var.cached_data])
     elif running_mean is None or running_var is None:

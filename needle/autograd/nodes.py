@@ -1,0 +1,266 @@
+"""The graph: operations, nodes and values.
+
+An `Op` is an operation. A `Node` is an operation applied once: what it was applied to and what came of it. A
+`Value` is the array of one output of a node, or a leaf, which has no node. A value holds its node and a node the
+values that it was applied to, never its outputs, so that a graph nobody holds is freed by counting references.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, TypeVar
+from weakref import ref
+
+from needle.autograd.modes import mode
+from needle.autograd.overwritten import Overwritten
+
+T = TypeVar("T")
+
+
+class Op:
+    """An operation. Subclass it to define your own: `compute` on arrays, `gradient` on tensors.
+
+    `compute(*arrays)` returns the result as an array, or a tuple of arrays if there are several outputs.
+    `gradient(out_grad, node)` returns the gradient with respect to each of `node.inputs`: one tensor, or a tuple
+    with None where there is none. A gradient may have the shape that the input was broadcast to; it is summed back
+    afterwards. With one output, `node` is the result, a tensor. With several, `out_grad` is a tuple with None for
+    outputs that do not matter to the result, and the tensors are `node.outputs`.
+
+    needle's own operations define `vjp` instead, which differentiates with respect to one input at a time
+    and is never asked for a gradient that nobody needs.
+
+    What the gradient needs of the forward pass is an output as well: `compute` returns it after the others, and
+    `saved` says how many of them there are. An op keeps nothing of a call on itself, so it may be applied twice.
+    """
+
+    name: str = ""
+
+    #: How many of the last outputs are for the gradient alone: the caller is not given them.
+    saved: int = 0
+
+    def __call__(self, *args: Any) -> Any:
+        return apply(self, args)
+
+    def compute(self, *arrays: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} defines no compute")
+
+    def vjp(self, index: int, grad: Any, output: Any, *args: Any) -> Any:
+        """The gradient with respect to argument `index`, given that with respect to the output.
+
+        Where `compute` returned a tuple, `grad` and `output` are tuples too, `grad` with None for an output that
+        does not matter. Arguments and outputs are arrays, or values if the gradient is to be differentiated.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines neither gradient nor vjp")
+
+    def gradient(self, out_grad: Any, node: Any) -> Any:
+        """The gradients with respect to `node.inputs`, given those with respect to the outputs."""
+        output = node.outputs if isinstance(node, Node) else node
+        return tuple(
+            self.vjp(i, out_grad, output, *node.args) for i, arg in enumerate(node.args) if isinstance(arg, Value)
+        )
+
+    def __repr__(self) -> str:
+        return self.name or type(self).__name__
+
+
+class _Freed(Op):
+    """Stands in a node whose graph has been released by backward."""
+
+
+_FREED = _Freed()
+
+
+class Node:
+    """An operation applied once; made by `apply`.
+
+    Attributes:
+        op, args: the operation, and what it was applied to, scalars and plain arrays included.
+        arrays, versions: the arrays that it computed with, and their versions then; None for what is not a value's.
+        results, result_versions: the arrays that came of it, and their versions then.
+        several: whether `compute` returned a tuple.
+        existing: for each output a weak reference to its value, which holds the node.
+    """
+
+    __slots__ = ("args", "arrays", "existing", "op", "result_versions", "results", "several", "versions")
+
+    op: Op
+    args: tuple[Any, ...]
+    arrays: list[Any]
+    versions: list[int | None]
+    results: tuple[Any, ...]
+    result_versions: list[int]
+    several: bool
+    existing: list[ref[Value]]
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The values that the operation was applied to."""
+        return tuple(arg for arg in self.args if isinstance(arg, Value))
+
+    @property
+    def outputs(self) -> tuple[Any, ...]:
+        """The values of all outputs, saved ones included; one that was overwritten refuses to be read."""
+        return self.computed(True)
+
+    @property
+    def freed(self) -> bool:
+        """Whether backward has released what the node held."""
+        return self.op is _FREED
+
+    def free(self) -> None:
+        """Let go of everything."""
+        self.op, self.args, self.arrays, self.results = _FREED, (), [], ()
+
+    def value(self, index: int) -> Value:
+        """The value of an output: the one that is there already, else a new one of the same history."""
+        value = self.existing[index]()
+        if value is None:
+            value = _output(self, index)
+            self.existing[index] = ref(value)
+        return value
+
+    def computed(self, as_values: bool) -> tuple[Any, ...]:
+        """The arrays that came of the operation, or their values; an overwritten one refuses to be read."""
+        return tuple([
+            Overwritten(array, self.op)
+            if array.version != version or (as_values and self.value(i).cached_data is not array)
+            else self.value(i) if as_values else array
+            for i, (array, version) in enumerate(zip(self.results, self.result_versions, strict=True))
+        ])  # fmt: skip
+
+    def read(self, as_values: bool) -> tuple[Any, ...]:
+        """What the operation was applied to, as arrays or as `args`; what was overwritten refuses to be read.
+
+        The arrays are those that were read, whatever their values hold by now.
+        """
+        return tuple([
+            Overwritten(array, self.op)
+            if version is not None and (array.version != version or (as_values and arg.cached_data is not array))
+            else arg if as_values else array
+            for arg, array, version in zip(self.args, self.arrays, self.versions, strict=True)
+        ])  # fmt: skip
+
+
+class Value:
+    """An array in the graph: output number `index` of `node`, or a leaf, whose node is None."""
+
+    __slots__ = ("__weakref__", "cached_data", "grad", "index", "node", "requires_grad")
+
+    #: The class of operations' results; `needle.tensor` sets it.
+    result_class: ClassVar[type[Value]]
+
+    cached_data: Any
+    node: Node | None
+    index: int
+    requires_grad: bool
+    grad: Any
+
+    def _set(self, data: Any, requires_grad: bool) -> None:
+        """Be a leaf."""
+        self.cached_data = data
+        self.node = None
+        self.index = 0
+        self.requires_grad = requires_grad
+        self.grad = None
+
+    @property
+    def op(self) -> Op | None:
+        """The operation that this value is an output of; None for a leaf."""
+        return None if self.node is None else self.node.op
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """What `op` was applied to, scalars and plain arrays included."""
+        return () if self.node is None else self.node.args
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The values this one was computed from; empty for a leaf."""
+        return () if self.node is None else self.node.inputs
+
+    def is_leaf(self) -> bool:
+        """Whether no recorded operation made this value."""
+        return self.node is None
+
+
+def make_value(data: Any, requires_grad: bool = False) -> Value:
+    """A new leaf of `Value.result_class`, bypassing its constructor's conversions."""
+    cls = Value.result_class
+    value = cls.__new__(cls)
+    value.cached_data = data
+    value.node = None
+    value.index = 0
+    value.requires_grad = requires_grad
+    value.grad = None
+    return value
+
+
+def _output(node: Node, index: int) -> Value:
+    """A new value for an output of `node`, with its history if its dtype is floating."""
+    array = node.results[index]
+    value = make_value(array)
+    if array.dtype.kind == "f":
+        value.node, value.index, value.requires_grad = node, index, True
+    return value
+
+
+def apply(op: Op, args: tuple[Any, ...]) -> Any:
+    """Apply `op`: to arrays it gives arrays; if a value is among `args`, values with their history.
+
+    One output is given by itself, several as a tuple.
+    """
+    arrays = []
+    is_value = requires_grad = False
+    for arg in args:
+        if isinstance(arg, Value):
+            is_value = True
+            requires_grad = requires_grad or arg.requires_grad
+            arrays.append(arg.cached_data)
+        else:
+            arrays.append(arg)
+    data = op.compute(*arrays)
+    if data.__class__ is tuple:
+        return _given(op, _values(op, args, arrays, data, requires_grad) if is_value else data)
+    if not is_value:
+        return data
+    value = make_value(data)
+    if requires_grad and mode.grad_enabled and data.dtype.kind == "f":
+        value.requires_grad = True
+        value.node = node = Node()  # and the rest of `_values` written out for one output: this is a hot path
+        node.op = op
+        node.args = args
+        node.arrays = arrays
+        node.versions = versions = []
+        for arg in args:
+            versions.append(arg.cached_data.version if isinstance(arg, Value) else None)
+        node.results = (data,)
+        node.result_versions = [data.version]
+        node.several = False
+        node.existing = [ref(value)]
+    return value
+
+
+def _values(
+    op: Op, args: tuple[Any, ...], arrays: list[Any], results: tuple[Any, ...], requires_grad: bool
+) -> tuple[Value, ...]:
+    """Values for the `results` of `op`, with their history if a gradient is required and one of them can have it."""
+    if not (requires_grad and mode.grad_enabled and any(array.dtype.kind == "f" for array in results)):
+        return tuple([make_value(array) for array in results])
+    node = Node()
+    node.op = op
+    node.args = args
+    node.arrays = arrays
+    node.versions = [arg.cached_data.version if isinstance(arg, Value) else None for arg in args]
+    node.results = results
+    node.result_versions = [array.version for array in results]
+    node.several = True
+    values = tuple([_output(node, index) for index in range(len(results))])
+    node.existing = [ref(value) for value in values]
+    return values
+
+
+def _given(op: Op, outputs: tuple[T, ...]) -> T | tuple[T, ...]:
+    """The outputs that the caller of `op` gets: all but the saved ones, of which a single one stands by itself."""
+    if not op.saved:
+        return outputs
+    given = outputs[: -op.saved]
+    return given[0] if len(given) == 1 else given
