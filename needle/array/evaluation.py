@@ -313,5 +313,12 @@ def run_primitive(primitive: Primitive, inputs: tuple[NDArray, ...], device: Dev
     ((shape, dtype),) = primitive.signature(*inputs, **params)
     output = NDArray.empty(shape, dtype, device)
     if output.size:
-        device.run(primitive, inputs, [output], **params)
+        device.run(primitive, _as_launchers_take(primitive, inputs), [output], **params)
     return output
+
+
+def _as_launchers_take(primitive: Primitive, inputs: tuple[NDArray, ...]) -> tuple[NDArray, ...]:
+    """Realized `inputs` as the launchers of `primitive` take them: any view, or contiguous from the buffer's start."""
+    if primitive.strided:
+        return inputs
+    return tuple([x if x.is_contiguous() and x.offset == 0 else copy(x) for x in inputs])
