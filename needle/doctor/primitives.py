@@ -31,17 +31,22 @@ def families() -> dict[str, list[Primitive]]:
 
 
 def check(
-    record: Primitive, device: Device, dtypes: Iterable[DType] = DTYPES, examples: Sequence[Example] | None = None
+    record: Primitive,
+    device: Device,
+    dtypes: Iterable[DType] = DTYPES,
+    examples: Sequence[Example] | None = None,
+    mixed: bool = True,
 ) -> Iterator[Comparison]:
     """Run `examples`, by default all of the record, on `device`, each result beside that of its reference.
 
-    Operands get each of `dtypes` that the record takes and the device has, and lie in memory in each arrangement.
-    Examples of other dtypes that the device lacks are left out.
+    Operands get each of `dtypes` that the record takes and the device has, and lie in memory in each arrangement:
+    all in the same one, and if `mixed` each in turn in one of its own. Examples of other dtypes that the device
+    lacks are left out.
     """
     wanted = [dtype for dtype in dtypes if dtype.kind in record.kinds and device.supports(dtype)]
     for example in record.examples if examples is None else examples:
         for dtype in wanted if _varies(example) else wanted[:1]:
-            yield from _check_example(record, example, device, dtype)
+            yield from _check_example(record, example, device, dtype, mixed)
 
 
 def _varies(example: Example) -> bool:
@@ -49,7 +54,9 @@ def _varies(example: Example) -> bool:
     return any(operand.dtype is None for operand in example.operands)
 
 
-def _check_example(record: Primitive, example: Example, device: Device, dtype: DType) -> Iterator[Comparison]:
+def _check_example(
+    record: Primitive, example: Example, device: Device, dtype: DType, mixed: bool
+) -> Iterator[Comparison]:
     operands = ", ".join(str(operand.shape) for operand in example.operands)
     random = np.random.default_rng(zlib.crc32(f"{record.name} {operands}".encode()))
     drawn = [operand.draw(random, dtype) for operand in example.operands]
@@ -57,20 +64,20 @@ def _check_example(record: Primitive, example: Example, device: Device, dtype: D
     if not all(map(device.supports, [*(values.dtype for values in drawn), *(dtype for _, dtype in signature)])):
         return
     parameters = "".join(f", {name}={value}" for name, value in example.params.items())
-    for names in _combinations(len(drawn)):
+    for names in _combinations(len(drawn), mixed):
         arranged = [ARRANGEMENTS[name](values, device) for name, values in zip(names, drawn, strict=True)]
         what = f"{record.name} of {dtype} {operands}{parameters}" + (f", {' and '.join(names)}" if names else "")
         yield from _compare(what, record, example.params, device, arranged)
 
 
-def _combinations(count: int) -> Iterator[tuple[str, ...]]:
-    """Arrangements for `count` operands: all in one way, then each in turn in its own way among plain ones."""
+def _combinations(count: int, mixed: bool) -> Iterator[tuple[str, ...]]:
+    """Arrangements of `count` operands: all alike, then, if `mixed`, each in turn otherwise than the plain others."""
     if not count:
         yield ()
         return
     for name in ARRANGEMENTS:
         yield (name,) * count
-    for position in range(count if count > 1 else 0):
+    for position in range(count if mixed and count > 1 else 0):
         for name in ARRANGEMENTS:
             if name != "plain":
                 yield (*("plain",) * position, name, *("plain",) * (count - position - 1))

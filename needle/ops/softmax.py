@@ -70,7 +70,7 @@ def _four_an_element(x: Any, *, axis: int) -> int:
 #: Every axis of shapes that end within a vector, and of logits whose exponentials overflow.
 _EXAMPLES = tuple(
     Example((Operand(shape, low=-100, high=100),), {"axis": axis})
-    for shape in ((1, 1), (5, 3), (3, 21), (37, 53), (3, 1025), (4, 7, 5), (4, 1, 6, 3), (3, 0))
+    for shape in ((1, 1), (5, 3), (3, 21), (37, 53), (3, 1025), (4, 7, 5), (4, 1, 3), (3, 0))
     for axis in range(len(shape))
 )
 
