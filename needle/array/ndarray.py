@@ -367,5 +367,12 @@ def run_primitive(primitive: Primitive, inputs: tuple[NDArray, ...], device: Dev
             break
     outputs = tuple([NDArray.empty(shape, dtype, device) for shape, dtype in primitive.signature(*inputs, **params)])
     if any(output.size for output in outputs):
-        device.run(primitive, inputs, outputs, **params)
+        device.run(primitive, _as_launchers_take(primitive, inputs), outputs, **params)
     return outputs[0] if len(outputs) == 1 else outputs
+
+
+def _as_launchers_take(primitive: Primitive, inputs: tuple[NDArray, ...]) -> tuple[NDArray, ...]:
+    """Realized `inputs` as the launchers of `primitive` take them: any view, or contiguous from the buffer's start."""
+    if primitive.strided:
+        return inputs
+    return tuple([x if x.is_contiguous() and x.offset == 0 else evaluation.copy(x) for x in inputs])

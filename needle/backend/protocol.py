@@ -205,7 +205,10 @@ class Device(ABC):
         outputs: Sequence[ArrayView],
         **params: Any,
     ) -> None:
-        """Run a primitive; `outputs` are contiguous and newly allocated to its signature."""
+        """Run a primitive; `outputs` are contiguous and newly allocated to its signature.
+
+        `inputs` are contiguous and begin at the first element of their buffers, unless the primitive is `strided`.
+        """
 
     @abstractmethod
     def synchronize(self) -> None:

@@ -8,7 +8,7 @@ oracle of its tests.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -78,13 +78,58 @@ Signature = Callable[..., tuple[tuple[Shape, DType], ...]]
 Count = Callable[..., int]
 
 
+@dataclass(frozen=True)
+class Operand:
+    """An array of an example: its shape, and how its elements are drawn.
+
+    Without a `dtype` it has the one that is being tried; all such operands of an example share it. Integers are
+    drawn from low <= x < high, at least 0 for an unsigned dtype; floats from the same range; bools are even chances.
+    """
+
+    shape: Shape
+    dtype: DType | None = None
+    low: float = -3
+    high: float = 3
+
+    def draw(self, random: np.random.Generator, dtype: DType) -> np.ndarray:
+        """Such an array, of `dtype` where the operand has none of its own."""
+        wanted = self.dtype or dtype
+        if wanted.kind == "b":
+            return random.random(self.shape) < 0.5
+        if wanted.kind == "f":
+            return random.uniform(self.low, self.high, self.shape).astype(wanted)
+        low = max(0, int(self.low)) if wanted.kind == "u" else int(self.low)
+        return random.integers(low, int(self.high), self.shape).astype(wanted)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A call of a primitive, by which it is tested: the arrays and the parameters."""
+
+    operands: tuple[Operand, ...] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+#: Every primitive by name, in the order of declaration.
+PRIMITIVES: dict[str, Primitive] = {}
+
+
 @dataclass(frozen=True, eq=False)
 class Primitive:
     """An operation with a kernel family of its own (matmul, softmax, take, ...).
 
+    Declaring one enters it in `PRIMITIVES`; ValueError is raised for a name that is taken.
+
     `reference(*arrays, **params)` returns one NumPy array, or a tuple for several outputs;
     `signature(*inputs, **params)`, whose inputs carry `shape` and `dtype`, returns a (shape, dtype) for
     each output and raises for operands that do not fit. A backend finds its launcher by `name`.
+
+    `strided` says that the launchers read views of any offset and strides, negative and zero ones too. Without it
+    every input is contiguous and begins at the first element of its buffer: views are copied before.
+
+    For the tests: each of the `examples` is tried with operands of dtypes of the `kinds` ("b" bool, "i" signed,
+    "u" unsigned, "f" float), lying in memory in every way. The self-test reports on it under `family`, by default
+    its name.
 
     For the profiler: `flops(*inputs, **params)` is the number of arithmetic operations that it takes, none
     where it only moves elements; `reads(*inputs, **params)` the most elements that it reads of its first
@@ -96,6 +141,15 @@ class Primitive:
     signature: Signature
     flops: Count | None = None
     reads: Count | None = None
+    strided: bool = False
+    kinds: str = "biuf"
+    examples: tuple[Example, ...] = ()
+    family: str = ""
+
+    def __post_init__(self) -> None:
+        if self.name in PRIMITIVES:
+            raise ValueError(f"there is a primitive {self.name!r} already")
+        PRIMITIVES[self.name] = self
 
 
 @dataclass(frozen=True, eq=False)

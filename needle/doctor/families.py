@@ -1,17 +1,20 @@
 """What the self-test computes on a device: for each family of kernels, small and awkward sizes.
 
 Each family is a generator of comparisons. What is expected comes from NumPy in float64, from the operations'
-own references, or, for random numbers and whole training steps, from the numpy backend.
+own references, or, for whole training steps, from the numpy backend.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 import needle as ndl
+from needle.backend.records import Primitive
+from needle.doctor import primitives
 from needle.doctor.comparison import Comparison, float_dtypes, wide
 from needle.ops.base import Declaration
 
@@ -20,7 +23,6 @@ __all__ = ["FAMILIES"]
 Family = Callable[[ndl.Device], Iterator[Comparison]]
 
 _SHAPES = ((1,), (17,), (37, 53), (3, 700, 33), (2, 0, 3))
-_MATRICES = ((1, 1, 1), (3, 5, 7), (17, 33, 9), (64, 64, 64), (129, 131, 67), (5, 1000, 3))
 
 
 def _rng(text: str) -> np.random.Generator:
@@ -152,89 +154,7 @@ def positions(device: ndl.Device) -> Iterator[Comparison]:
                 yield Comparison(f"argmin {what}", ndl.argmin(ndl.asarray(host), axis=axis).numpy(), host.argmin(axis))
 
 
-def softmax(device: ndl.Device) -> Iterator[Comparison]:
-    """Softmax, its logarithm, log-sum-exp and their gradient along rows and columns."""
-    for dtype in float_dtypes(device):
-        for shape in ((1, 1), (5, 3), (37, 53), (3, 1025), (4, 7, 5)):
-            host = _normal(shape, ndl.float64) * 3
-            host[0, 0] += 60
-            host = host.astype(dtype)
-            for axis in range(len(shape)):
-                yield from _of_softmax(host, axis)
-
-
-def _of_softmax(host: np.ndarray, axis: int) -> Iterator[Comparison]:
-    what = f"of {host.dtype} {host.shape} along {axis}"
-    exact = wide(host)
-    shifted = exact - exact.max(axis, keepdims=True)
-    total = np.exp(shifted).sum(axis, keepdims=True)
-    chances = np.exp(shifted) / total
-    logarithm = shifted - np.log(total)
-    x = ndl.asarray(host)
-    large = abs(exact).max()
-    yield Comparison(f"softmax {what}", ndl.softmax(x, axis=axis).numpy(), chances, 1)
-    yield Comparison(f"log_softmax {what}", ndl.log_softmax(x, axis=axis).numpy(), logarithm, large)
-    together = (exact.max(axis, keepdims=True) + np.log(total)).squeeze(axis)
-    yield Comparison(f"logsumexp {what}", ndl.logsumexp(x, axis=axis).numpy(), together, large)
-    weights = _rng(what).uniform(-1, 1, host.shape).astype(host.dtype)
-    variable = ndl.Tensor(host)
-    (ndl.softmax(variable, axis=axis) * ndl.asarray(weights)).sum().backward()
-    slope = chances * (wide(weights) - (chances * wide(weights)).sum(axis, keepdims=True))
-    yield Comparison(f"gradient of softmax {what}", variable.grad.numpy(), slope, 1)
-
-
-# -- products ---------------------------------------------------------------------------------------
-
-
-def matrix_products(device: ndl.Device) -> Iterator[Comparison]:
-    """Products of plain, transposed and stacked matrices and of vectors."""
-    for dtype in float_dtypes(device):
-        for m, k, n in _MATRICES:
-            a, b = _normal((m, k), dtype), _normal((k, n), dtype)
-            yield _of_product(f"({m}, {k}) @ ({k}, {n})", a, b)
-            yield _of_product(f"({k}, {m}).T @ ({n}, {k}).T", _normal((k, m), dtype).T, _normal((n, k), dtype).T)
-            yield _of_product(f"({m}, {k}) @ ({k},)", a, b[:, 0])
-            yield _of_product(f"({k},) @ ({k}, {n})", a[0], b)
-        yield _of_product("(4, 17, 9) @ (4, 9, 5)", _normal((4, 17, 9), dtype), _normal((4, 9, 5), dtype))
-        yield _of_product("(2, 1, 17, 9) @ (3, 9, 5)", _normal((2, 1, 17, 9), dtype), _normal((3, 9, 5), dtype))
-
-
-def _of_product(what: str, a: np.ndarray, b: np.ndarray) -> Comparison:
-    def put(host: np.ndarray) -> ndl.Tensor:
-        """On the device, lying there as it lies in `host`."""
-        turned = host.ndim == 2 and not host.flags.c_contiguous
-        return ndl.asarray(np.ascontiguousarray(host.T)).T if turned else ndl.asarray(np.ascontiguousarray(host))
-
-    actual = (put(a) @ put(b)).numpy()
-    return Comparison(f"{what} of {a.dtype}", actual, wide(a) @ wide(b), abs(wide(a)) @ abs(wide(b)))
-
-
 # -- moving elements --------------------------------------------------------------------------------
-
-
-def gathering(device: ndl.Device) -> Iterator[Comparison]:
-    """Taking by indices along every axis, and the sums of updates that are its gradient."""
-    for dtype in float_dtypes(device):
-        for shape in ((7,), (37, 53), (3, 70, 33)):
-            for axis in range(len(shape)):
-                yield from _of_gathering(_normal(shape, dtype), axis)
-
-
-def _of_gathering(host: np.ndarray, axis: int) -> Iterator[Comparison]:
-    what = f"{host.dtype} {host.shape} along {axis}"
-    rng, size = _rng(what), host.shape[axis]
-    indices = rng.integers(-size, size, 19)
-    variable = ndl.Tensor(host)
-    taken = ndl.take(variable, ndl.asarray(indices), axis=axis)
-    yield Comparison(f"take from {what}", taken.numpy(), np.take(host, indices, axis))
-    weights = rng.uniform(-1, 1, taken.shape).astype(host.dtype)
-    (taken * ndl.asarray(weights)).sum().backward()
-    expected = np.zeros(host.shape)
-    np.add.at(np.moveaxis(expected, axis, 0), indices, np.moveaxis(wide(weights), axis, 0))
-    yield Comparison(f"gradient of take from {what}", variable.grad.numpy(), expected, 4)
-    each = rng.integers(0, size, host.shape)
-    along = ndl.take_along_axis(ndl.asarray(host), ndl.asarray(each), axis=axis)
-    yield Comparison(f"take_along_axis from {what}", along.numpy(), np.take_along_axis(host, each, axis))
 
 
 def copies(device: ndl.Device) -> Iterator[Comparison]:
@@ -256,23 +176,45 @@ def _of_copies(host: np.ndarray) -> Iterator[Comparison]:
     yield Comparison(f"values of {host.dtype} set in place", x.numpy(), changed)
 
 
-# -- against the numpy backend ----------------------------------------------------------------------
+# -- gradients and training -------------------------------------------------------------------------
 
 
-def random_numbers(device: ndl.Device) -> Iterator[Comparison]:
-    """The numbers of a seed, which are the same on every device."""
+def gradients(device: ndl.Device) -> Iterator[Comparison]:
+    """The gradients of softmax and of taking by indices along every axis."""
+    for dtype in float_dtypes(device):
+        for shape in ((1, 1), (5, 3), (37, 53), (3, 1025), (4, 7, 5)):
+            host = _normal(shape, ndl.float64) * 3
+            host[0, 0] += 60
+            for axis in range(host.ndim):
+                yield _of_softmax_gradient(host.astype(dtype), axis)
+        for host in (_normal((7,), dtype), _normal((37, 53), dtype), _normal((3, 70, 33), dtype)):
+            for axis in range(host.ndim):
+                yield _of_take_gradient(host, axis)
 
-    def draw(kind: Callable[..., ndl.Tensor], shape: tuple[int, ...], dtype: np.dtype, where: ndl.Device) -> np.ndarray:
-        with where:
-            ndl.manual_seed(7)
-            return kind(*shape, dtype=dtype).numpy()
 
-    host = ndl.device("numpy")
-    for kind in (ndl.rand, ndl.randn):
-        for dtype in float_dtypes(device):
-            for shape in ((1,), (17,), (37, 53)):
-                expected = draw(kind, shape, dtype, host)
-                yield Comparison(f"{kind.__name__} of {dtype} {shape}", draw(kind, shape, dtype, device), expected)
+def _of_softmax_gradient(host: np.ndarray, axis: int) -> Comparison:
+    what = f"of {host.dtype} {host.shape} along {axis}"
+    exact = wide(host)
+    powers = np.exp(exact - exact.max(axis, keepdims=True))
+    chances = powers / powers.sum(axis, keepdims=True)
+    weights = _rng(what).uniform(-1, 1, host.shape).astype(host.dtype)
+    variable = ndl.Tensor(host)
+    (ndl.softmax(variable, axis=axis) * ndl.asarray(weights)).sum().backward()
+    slope = chances * (wide(weights) - (chances * wide(weights)).sum(axis, keepdims=True))
+    return Comparison(f"gradient of softmax {what}", variable.grad.numpy(), slope, 1)
+
+
+def _of_take_gradient(host: np.ndarray, axis: int) -> Comparison:
+    what = f"{host.dtype} {host.shape} along {axis}"
+    rng, size = _rng(what), host.shape[axis]
+    indices = rng.integers(-size, size, 19)
+    variable = ndl.Tensor(host)
+    taken = ndl.take(variable, ndl.asarray(indices), axis=axis)
+    weights = rng.uniform(-1, 1, taken.shape).astype(host.dtype)
+    (taken * ndl.asarray(weights)).sum().backward()
+    expected = np.zeros(host.shape)
+    np.add.at(np.moveaxis(expected, axis, 0), indices, np.moveaxis(wide(weights), axis, 0))
+    return Comparison(f"gradient of take from {what}", variable.grad.numpy(), expected, 4)
 
 
 def training(device: ndl.Device) -> Iterator[Comparison]:
@@ -301,7 +243,14 @@ def training(device: ndl.Device) -> Iterator[Comparison]:
             yield Comparison(f"weight {number} after {name}", actual, expected, 10)
 
 
-#: The families in the order in which they are examined, by the name that the report gives them.
+def _of_primitives(records: Sequence[Primitive], device: ndl.Device) -> Iterator[Comparison]:
+    """Every example of the records, on operands that lie in memory in every way."""
+    for record in records:
+        yield from primitives.check(record, device)
+
+
+#: The families in the order in which they are examined, by the name that the report gives them. Those of primitives
+#: are made of the records' examples.
 FAMILIES: Mapping[str, Family] = {
     "copies": copies,
     "elementwise": elementwise,
@@ -309,9 +258,7 @@ FAMILIES: Mapping[str, Family] = {
     "views": views,
     "reductions": reductions,
     "positions": positions,
-    "softmax": softmax,
-    "matrix products": matrix_products,
-    "gathering": gathering,
-    "random numbers": random_numbers,
+    **{name: partial(_of_primitives, records) for name, records in primitives.families().items()},
+    "gradients": gradients,
     "training": training,
 }

@@ -18,7 +18,7 @@ import numpy as np
 from needle.array import NDArray
 from needle.array.views import normalize_axis
 from needle.autograd import Op, Value
-from needle.backend.records import Primitive
+from needle.backend.records import Example, Operand, Primitive
 from needle.dtypes import (
     DEFAULT_FLOAT,
     DType,
@@ -122,12 +122,64 @@ def _additions(indices: Any, updates: Any, *, axis: int, size: int) -> int:
     return prod(updates.shape)
 
 
-TAKE = Primitive("take", _take_reference, _take_signature, reads=_elements_taken)
-TAKE_ALONG_AXIS = Primitive("take_along_axis", _along_reference, _along_signature, reads=_elements_taken_along)
-SCATTER_ADD = Primitive("scatter_add", _scatter_reference, _scatter_signature, _additions)
-SCATTER_ADD_ALONG_AXIS = Primitive(
-    "scatter_add_along_axis", _scatter_along_reference, _scatter_along_signature, _additions
+#: Shapes of x, each with the shape of indices and the axis that they are along.
+_TAKES: tuple[tuple[Shape, Shape, int], ...] = (
+    *(((7,), (19,), 0), ((7, 5), (4,), 0), ((7, 5), (4,), 1), ((7, 5), (2, 3), 1), ((7, 5), (), 0)),
+    *(((37, 53), (19,), 0), ((37, 53), (19,), 1)),
+    *(((3, 70, 33), (19,), axis) for axis in range(3)),
+    *(((4, 5), (0,), 0), ((0, 5), (3,), 0), ((4, 0), (3,), 0)),
 )
+
+
+def _replaced(shape: Shape, axis: int, by: Shape) -> Shape:
+    return (*shape[:axis], *by, *shape[axis + 1 :])
+
+
+def _indices(shape: Shape, size: int, dtype: DType = int64) -> Operand:
+    """Indices of an axis of `size` elements, counted from either end; a few are out of range."""
+    return Operand(shape, dtype, -size - 2, size + 2)
+
+
+TAKE = Primitive(
+    "take", _take_reference, _take_signature, reads=_elements_taken,
+    strided=True,
+    examples=(
+        *(Example((Operand(x), _indices(taken, x[axis])), {"axis": axis}) for x, taken, axis in _TAKES),
+        Example((Operand((7, 5)), _indices((4,), 7, int32)), {"axis": 0}),
+    ),
+    family="gathering",
+)  # fmt: skip
+TAKE_ALONG_AXIS = Primitive(
+    "take_along_axis", _along_reference, _along_signature, reads=_elements_taken_along,
+    strided=True,
+    examples=(
+        *(Example((Operand(x), _indices(x, x[axis])), {"axis": axis}) for x, _, axis in _TAKES),
+        Example((Operand((37, 53)), _indices((37, 3), 53)), {"axis": 1}),
+        Example((Operand((0, 5)), _indices((3, 5), 0)), {"axis": 0}),
+    ),
+    family="gathering",
+)  # fmt: skip
+SCATTER_ADD = Primitive(
+    "scatter_add", _scatter_reference, _scatter_signature, _additions,
+    strided=True,
+    kinds="iuf",
+    examples=tuple(
+        Example((_indices(taken, x[axis]), Operand(_replaced(x, axis, taken))), {"axis": axis, "size": x[axis]})
+        for x, taken, axis in _TAKES
+    ),
+    family="gathering",
+)  # fmt: skip
+SCATTER_ADD_ALONG_AXIS = Primitive(
+    "scatter_add_along_axis", _scatter_along_reference, _scatter_along_signature, _additions,
+    strided=True,
+    kinds="iuf",
+    examples=(
+        *(Example((_indices(x, x[axis]), Operand(x)), {"axis": axis, "size": x[axis]}) for x, _, axis in _TAKES),
+        Example((_indices((37, 53), 3), Operand((37, 53))), {"axis": 1, "size": 3}),
+        Example((_indices((0, 5), 3), Operand((0, 5))), {"axis": 0, "size": 3}),
+    ),
+    family="gathering",
+)  # fmt: skip
 
 
 # -- the operations ---------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from needle.array import NDArray
 from needle.array.expression import SCALARS
 from needle.array.operators import operator
 from needle.autograd import Op
-from needle.backend.records import Primitive
+from needle.backend.records import Example, Operand, Primitive
 from needle.dtypes import DType, Shape, promote
 from needle.ops.base import as_operands
 from needle.ops.shape import astype, reshape, transpose
@@ -33,7 +33,29 @@ def _flops(a: Any, b: Any) -> int:
     return 2 * product(shape) * a.shape[-1]
 
 
-MATMUL = Primitive("matmul", np.matmul, _signature, _flops)
+def _example(a: Shape, b: Shape) -> Example:
+    return Example((Operand(a), Operand(b)))
+
+
+_SIZES = (
+    (1, 1, 1), (3, 5, 7), (13, 20, 11), (17, 33, 9), (64, 64, 64), (129, 131, 67), (5, 1000, 3), (3, 0, 4), (0, 3, 4),
+)  # fmt: skip
+_STACKS = (
+    ((4, 17, 9), (4, 9, 5)), ((2, 1, 5, 3), (3, 3, 4)), ((2, 1, 17, 9), (3, 9, 5)), ((2, 1, 2, 4, 6), (3, 1, 6, 5)),
+    ((2, 3, 0), (2, 0, 4)),
+)  # fmt: skip
+
+MATMUL = Primitive(
+    "matmul", np.matmul, _signature, _flops,
+    strided=True,
+    examples=(
+        *(_example((m, k), (k, n)) for m, k, n in _SIZES),
+        *(_example((m, k), (k, 1)) for m, k, _ in _SIZES),
+        *(_example((1, k), (k, n)) for _, k, n in _SIZES),
+        *(_example(a, b) for a, b in _STACKS),
+    ),
+    family="matrix products",
+)  # fmt: skip
 
 
 class MatMul(Op):

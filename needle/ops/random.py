@@ -17,8 +17,19 @@ import numpy as np
 from needle.array import NDArray
 from needle.array.ndarray import check_dtype
 from needle.array.views import as_shape
-from needle.backend.records import Primitive
-from needle.dtypes import DEFAULT_FLOAT, DType, DTypeLike, Shape, as_dtype, bool_, float64, is_float
+from needle.backend.records import Example, Primitive
+from needle.dtypes import (
+    DEFAULT_FLOAT,
+    DType,
+    DTypeLike,
+    Shape,
+    as_dtype,
+    bool_,
+    float16,
+    float32,
+    float64,
+    is_float,
+)
 from needle.locks import freed_in_children
 from needle.ops import philox
 from needle.ops.creation import DeviceLike, as_device
@@ -27,9 +38,33 @@ __all__ = ["manual_seed"]
 
 ShapeLike = int | Sequence[int]
 
-RANDOM_UNIFORM = Primitive("random_uniform", philox.uniform, lambda *, shape, dtype, **_: ((shape, dtype),))
-RANDOM_NORMAL = Primitive("random_normal", philox.normal, lambda *, shape, dtype, **_: ((shape, dtype),))
-RANDOM_BERNOULLI = Primitive("random_bernoulli", philox.bernoulli, lambda *, shape, **_: ((shape, bool_),))
+
+def _examples(**params: Any) -> tuple[Example, ...]:
+    shapes = ((1,), (17,), (37, 53), (0, 3))
+    return tuple(Example(params={"shape": shape, "seed": 7, "offset": 2**32 - 3, **params}) for shape in shapes)
+
+
+RANDOM_UNIFORM = Primitive(
+    "random_uniform", philox.uniform, lambda *, shape, dtype, **_: ((shape, dtype),),
+    examples=(
+        *_examples(dtype=float32, low=0.0, high=1.0, last=1 - 2.0**-24),
+        *_examples(dtype=float64, low=0.0, high=1.0, last=1 - 2.0**-53),
+        *_examples(dtype=float16, low=0.0, high=1.0, last=1 - 2.0**-11),
+    ),
+    family="random numbers",
+)  # fmt: skip
+RANDOM_NORMAL = Primitive(
+    "random_normal", philox.normal, lambda *, shape, dtype, **_: ((shape, dtype),),
+    examples=tuple(
+        example for dtype in (float32, float64, float16) for example in _examples(dtype=dtype, mean=1.0, std=2.0)
+    ),
+    family="random numbers",
+)  # fmt: skip
+RANDOM_BERNOULLI = Primitive(
+    "random_bernoulli", philox.bernoulli, lambda *, shape, **_: ((shape, bool_),),
+    examples=_examples(threshold=2**30),
+    family="random numbers",
+)  # fmt: skip
 
 
 class Generator:

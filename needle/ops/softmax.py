@@ -12,7 +12,7 @@ from needle.array import NDArray
 from needle.array.template import Template
 from needle.array.views import normalize_axes, normalize_axis
 from needle.autograd import Op
-from needle.backend.records import Primitive
+from needle.backend.records import Count, Example, Operand, Primitive, Reference
 from needle.dtypes import DType, Shape, compute_dtype, float_for
 from needle.ops.base import takes_tensor
 from needle.ops.exponential import exp
@@ -69,9 +69,21 @@ def _four_an_element(x: Any, *, axis: int) -> int:
     return 4 * prod(x.shape)
 
 
-SOFTMAX = Primitive("softmax", _softmax_reference, _same, _five_an_element)
-LOG_SOFTMAX = Primitive("log_softmax", _log_softmax_reference, _same, _five_an_element)
-LOGSUMEXP = Primitive("logsumexp", _logsumexp_reference, _without_axis, _four_an_element)
+#: Every axis of shapes that end within a vector, and of logits whose exponentials overflow.
+_EXAMPLES = tuple(
+    Example((Operand(shape, low=-100, high=100),), {"axis": axis})
+    for shape in ((1, 1), (5, 3), (3, 21), (37, 53), (3, 1025), (4, 7, 5), (4, 1, 3), (3, 0))
+    for axis in range(len(shape))
+)
+
+
+def _softmax_like(name: str, reference: Reference, signature: Any, flops: Count) -> Primitive:
+    return Primitive(name, reference, signature, flops, strided=True, kinds="f", examples=_EXAMPLES, family="softmax")
+
+
+SOFTMAX = _softmax_like("softmax", _softmax_reference, _same, _five_an_element)
+LOG_SOFTMAX = _softmax_like("log_softmax", _log_softmax_reference, _same, _five_an_element)
+LOGSUMEXP = _softmax_like("logsumexp", _logsumexp_reference, _without_axis, _four_an_element)
 
 
 # -- their gradients --------------------------------------------------------------------------------

@@ -1,39 +1,30 @@
-"""Launchers: one module a kernel family of `cl/`, each turning array views into a launch."""
+"""Launchers: one module a kernel family of `cl/`, each turning array views into a launch.
+
+All modules of this folder are imported, so that the launchers of primitives register themselves.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from importlib import import_module
+from pkgutil import iter_modules
 
-from needle.backend.opencl.kernels import index, matmul, random, softmax
 from needle.backend.opencl.kernels.argreduce import argreduction
 from needle.backend.opencl.kernels.elementwise import elementwise, elementwise_plan
 from needle.backend.opencl.kernels.elementwise_batch import elementwise_batch
+from needle.backend.opencl.kernels.launchers import launcher_of, launches
 from needle.backend.opencl.kernels.reduce import reduction, reduction_stages
 from needle.backend.opencl.kernels.softmax import softmax_plan
 
-#: The launcher of each primitive: `(device, inputs, outputs, **params)`.
-PRIMITIVES: Mapping[str, Callable[..., None]] = {
-    "matmul": matmul.matmul,
-    **softmax.PRIMITIVES,
-    **index.PRIMITIVES,
-    **random.PRIMITIVES,
-}
-
-
-def primitive(name: str) -> Callable[..., None]:
-    """The launcher of primitive `name`. Raises NotImplementedError for one without a kernel."""
-    try:
-        return PRIMITIVES[name]
-    except KeyError:
-        raise NotImplementedError(f"the OpenCL backend has no kernel for {name!r}") from None
-
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
 
 __all__ = [
     "argreduction",
     "elementwise",
     "elementwise_batch",
     "elementwise_plan",
-    "primitive",
+    "launcher_of",
+    "launches",
     "reduction",
     "reduction_stages",
     "softmax_plan",

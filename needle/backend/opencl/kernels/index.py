@@ -1,8 +1,11 @@
-"""The launchers of `cl/index.cl`: gathering by an array of indices, and the sum of updates at indices."""
+"""The launchers of `cl/index.cl`: gathering by an array of indices, and the sum of updates at indices.
+
+Indices out of range give NaN (integers: 0) in a take, and are left out of a sum.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -10,6 +13,7 @@ import numpy as np
 
 from needle.backend.opencl.building.layout import elementwise_layout
 from needle.backend.opencl.building.types import cl_type, wrapping_type
+from needle.backend.opencl.kernels.launchers import launches
 from needle.backend.protocol import ArrayView, Buffer
 from needle.dtypes import DType, float32
 
@@ -33,6 +37,7 @@ Strides = tuple[int, ...]
 Defines = dict[str, "str | int"]
 
 
+@launches("take")
 def _take(device: OpenCLDevice, inputs: Sequence[ArrayView], outputs: Sequence[ArrayView], *, axis: int) -> None:
     x, indices = inputs
     before, after = len(x.shape[:axis]), len(x.shape[axis + 1 :])
@@ -41,6 +46,7 @@ def _take(device: OpenCLDevice, inputs: Sequence[ArrayView], outputs: Sequence[A
     _gather(device, x, indices, outputs[0], axis, x_strides, index_strides)
 
 
+@launches("take_along_axis")
 def _take_along_axis(
     device: OpenCLDevice, inputs: Sequence[ArrayView], outputs: Sequence[ArrayView], *, axis: int
 ) -> None:
@@ -84,6 +90,7 @@ def _groups(device: OpenCLDevice, units: int, size: int) -> int:
     return max(1, min(device.launch_shape.groups, units, enough))
 
 
+@launches("scatter_add")
 def _scatter_add(
     device: OpenCLDevice, inputs: Sequence[ArrayView], outputs: Sequence[ArrayView], *, axis: int, size: int
 ) -> None:
@@ -93,6 +100,7 @@ def _scatter_add(
     _scatter(device, indices, updates, outputs[0], axis, middle, size, index_strides)
 
 
+@launches("scatter_add_along_axis")
 def _scatter_add_along_axis(
     device: OpenCLDevice, inputs: Sequence[ArrayView], outputs: Sequence[ArrayView], *, axis: int, size: int
 ) -> None:
@@ -164,12 +172,3 @@ def _partition(
         row_parts = min(wanted, size, max(cores, inner // 8))
         column_parts = min(-(-wanted // row_parts), max(1, inner // 64))
     return "scatter", row_parts, column_parts, min(groups, outer * row_parts * column_parts)
-
-
-#: Out of range indices give NaN (integers: 0) in a take, and are left out of a sum.
-PRIMITIVES: Mapping[str, Callable[..., None]] = {
-    "take": _take,
-    "take_along_axis": _take_along_axis,
-    "scatter_add": _scatter_add,
-    "scatter_add_along_axis": _scatter_add_along_axis,
-}

@@ -12,6 +12,7 @@ import numpy as np
 
 from needle.backend.opencl.building.programs import Defines
 from needle.backend.opencl.building.types import wrapping_type
+from needle.backend.opencl.kernels.launchers import launches
 from needle.backend.opencl.kernels.matmul_split import ceil_div, split
 from needle.backend.opencl.shapes.launch_shape import LaunchShape
 from needle.backend.protocol import ArrayView
@@ -92,6 +93,7 @@ class _Launch:
     local: tuple[int]
 
 
+@launches("matmul")
 def matmul(device: OpenCLDevice, inputs: Sequence[ArrayView], outputs: Sequence[ArrayView]) -> None:
     """c = a @ b for a of shape (..., M, K), b of (..., K, N) and c of (..., M, N), contiguous.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from needle.backend.opencl.building.types import cl_type
+from needle.backend.opencl.kernels.launchers import launches
 from needle.backend.protocol import ArrayView
 from needle.dtypes import DType, Shape, float16, float32, float64
 
@@ -23,6 +24,7 @@ Arguments = Sequence[ArrayView]
 Defines = dict[str, "str | int"]
 
 
+@launches("random_uniform")
 def _uniform(
     device: OpenCLDevice, inputs: Arguments, outputs: Arguments, *, shape: Shape, dtype: DType,
     seed: int, offset: int, low: float, high: float, last: float,
@@ -32,6 +34,7 @@ def _uniform(
     _numbers(device, outputs[0], 0, seed, offset, (scale, low, last))
 
 
+@launches("random_normal")
 def _normal(
     device: OpenCLDevice, inputs: Arguments, outputs: Arguments, *, shape: Shape, dtype: DType,
     seed: int, offset: int, mean: float, std: float,
@@ -57,6 +60,7 @@ def _numbers(
     _launch(device, out, "numbers", defines, parameters, (seed, offset, *scaling))
 
 
+@launches("random_bernoulli")
 def _bernoulli(
     device: OpenCLDevice, inputs: Arguments, outputs: Arguments, *, shape: Shape,
     seed: int, offset: int, threshold: int,
@@ -79,10 +83,3 @@ def _launch(
     kernel = device.kernel("random.cl", name, defines | shape, parameters)
     groups = min(device.launch_shape.groups, -(-size // (_GRAIN if local == 1 else 4 * local)))
     device.launch(kernel, (groups,), (local,), out.buffer, size, *arguments)
-
-
-PRIMITIVES: Mapping[str, Callable[..., None]] = {
-    "random_uniform": _uniform,
-    "random_normal": _normal,
-    "random_bernoulli": _bernoulli,
-}

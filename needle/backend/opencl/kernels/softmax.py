@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from needle.backend.opencl.building.layout import elementwise_layout
 from needle.backend.opencl.building.types import cl_type
+from needle.backend.opencl.kernels.launchers import launches
 from needle.backend.protocol import ArrayView
 from needle.dtypes import DType, Shape, float16, float64
 from needle.strides import Strides
@@ -41,6 +41,9 @@ class Plan:
     arguments: tuple[int, ...]
 
 
+@launches("softmax", result=0)
+@launches("log_softmax", result=1)
+@launches("logsumexp", result=2)
 def _softmax(
     device: OpenCLDevice, inputs: Sequence[ArrayView], outputs: Sequence[ArrayView], *, axis: int, result: int
 ) -> None:
@@ -132,10 +135,3 @@ def _packed_run(shape: Shape, strides: Strides, axis: int) -> int:
     """How many neighbouring rows lie side by side in memory; 0 if none do."""
     inner = elementwise_layout(shape[axis + 1 :], (strides[axis + 1 :],))
     return inner.shape[-1] if inner.strides[0][-1] == 1 else 0
-
-
-PRIMITIVES: Mapping[str, Callable[..., None]] = {
-    "softmax": partial(_softmax, result=0),
-    "log_softmax": partial(_softmax, result=1),
-    "logsumexp": partial(_softmax, result=2),
-}

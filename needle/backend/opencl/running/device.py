@@ -289,7 +289,7 @@ class OpenCLDevice(Device):
         outputs: Sequence[ArrayView],
         **params: Any,
     ) -> None:
-        launchers.primitive(primitive.name)(self, inputs, outputs, **params)
+        launchers.launcher_of(primitive.name)(self, inputs, outputs, **params)
 
 
 def _enqueue_copy(
