@@ -7,7 +7,7 @@ import pytest
 
 import needle as ndl
 from needle.backend.records import PRIMITIVES
-from needle.doctor import FAMILIES
+from needle.doctor import FAMILIES, primitives
 from needle.doctor.comparison import Comparison
 from needle.doctor.primitives import families
 
@@ -15,12 +15,11 @@ from needle.doctor.primitives import families
 OTHERS = [family for family in FAMILIES if family not in families()]
 
 
-def test_every_primitive_is_examined() -> None:
+def test_every_primitive_is_examined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(primitives, "check", lambda record, device: [record.name])
+    examined = [name for family in families() for name in FAMILIES[family](ndl.device("numpy"))]
+    assert sorted(examined) == sorted(PRIMITIVES)
     assert {"softmax", "matrix products", "gathering", "random numbers"} <= set(FAMILIES)
-    assert {record.name for records in families().values() for record in records} == set(PRIMITIVES)
-    for family, records in families().items():
-        checked = [comparison.what for comparison in FAMILIES[family](ndl.device("numpy"))]
-        assert all(any(what.startswith(f"{record.name} of") for what in checked) for record in records)
 
 
 @pytest.mark.parametrize("family", OTHERS)
