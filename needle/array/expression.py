@@ -1,4 +1,4 @@
-"""Pending elementwise work: how it is recorded and how it becomes one program.
+"""Pending elementwise operations, and how they become one program.
 
 An elementwise operation launches nothing. It leaves a `Pending` on its result, which names the record and
 the operands, arrays that may be pending themselves. When values are needed, `linearize` walks that graph
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 #: the size of kernels (a launch takes at most half as many arrays) and how much may be computed twice.
 MAX_SIZE = 96
 
-#: How many launches may compute a pending array on the way to something else before one stores it. Two allow
-#: a forward and a backward pass to recompute what is cheaper to compute than to keep; without a bound, a
-#: running average that is only ever read through its successors would be computed from its beginning.
+#: How many launches may compute a pending array as an inner step before one stores it. With two, a forward and a
+#: backward pass may each compute it, which can cost less than to write and read it. Without a bound, each launch would
+#: compute a running average from its beginning, if only later averages are ever read.
 MAX_USES = 2
 
-#: The launches after which a pending 0-d array is stored before something is recorded on it. A running total of losses
-#: would else become a longer expression with each step, and each length another kernel to compile.
+#: A pending 0-d array older than so many launches is stored before an operation is recorded on it. Without that, the
+#: expression of a running total of losses would grow with each step, and each length is another kernel to compile.
 MAX_AGE = 8
 
 SCALARS = (bool, int, float)
@@ -81,7 +81,7 @@ def make_pending(
 
 
 class Linearized(NamedTuple):
-    """Pending work written out: what a device runs, the arrays it reads, the pending arrays it computes."""
+    """Pending arrays as one program: what a device runs, the arrays it reads, the pending arrays it computes."""
 
     expression: Expression
     inputs: list[NDArray]
@@ -145,7 +145,7 @@ _programs: dict[tuple[Any, ...], FusedProgram] = {}
 
 
 class _Linearizer:
-    """Collects what a program consists of; `steps` are the pending arrays that its nodes compute."""
+    """Collects the parts of a program; `steps` are the pending arrays that its nodes compute."""
 
     def __init__(self) -> None:
         self.inputs: list[NDArray] = []
@@ -187,7 +187,7 @@ class _Linearizer:
 
 
 def linearize(outputs: Sequence[NDArray]) -> Linearized:
-    """Write the pending work of `outputs`, which have one shape, as a single program.
+    """Write the expressions of `outputs`, which have one shape, as a single program.
 
     Shared parts appear once. Programs are interned: one structure is always the same object, so that a
     device finds its compiled kernel by identity.
@@ -203,7 +203,7 @@ def linearize(outputs: Sequence[NDArray]) -> Linearized:
 
 
 def positions(inputs: Sequence[NDArray], arrays: Sequence[NDArray]) -> list[int]:
-    """Which of `arrays` each of `inputs`, all of them among those, is."""
+    """The position in `arrays` of each of `inputs`. Raises KeyError for an input that is not among them."""
     places = {id(array): i for i, array in enumerate(arrays)}
     return [places[id(source)] for source in inputs]
 
@@ -211,7 +211,7 @@ def positions(inputs: Sequence[NDArray], arrays: Sequence[NDArray]) -> list[int]
 def _decode(
     inputs: tuple[DType, ...], scalars: tuple[DType, ...], code: tuple[Any, ...], targets: tuple[int, ...]
 ) -> FusedProgram:
-    """The program of which the arguments are the code: its values numbered through, its nodes taken apart."""
+    """The program that a key of `_programs` encodes: values get their numbers, and nodes become objects."""
     base = (0, len(inputs), len(inputs) + len(scalars))
     nodes = []
     rest = iter(code)

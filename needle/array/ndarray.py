@@ -204,7 +204,7 @@ class NDArray(Conversions, Operators["NDArray"]):
     # -- views ----------------------------------------------------------------------------------
 
     def _view(self, shape: Shape, strides: Strides, offset: int) -> NDArray:
-        """A window on the same memory. Of a constant it is the constant until that is written out."""
+        """A window on the same memory. A view of a pending constant is pending until the constant is written out."""
         if self._pending is not None and self._pending.constant:
             with evaluation.lock:  # another thread may be writing it out
                 if self._pending is not None:

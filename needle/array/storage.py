@@ -1,4 +1,4 @@
-"""The memory behind arrays, and who still has to read it."""
+"""The memory behind arrays, and the pending arrays that still have to read it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from needle.locks import freed_in_children
 if TYPE_CHECKING:
     from needle.array.ndarray import NDArray
 
-#: Held while readers are sorted out; whoever finds it taken leaves that to the next.
+#: Held while a list of readers is pruned. A thread that finds it taken prunes at a later occasion.
 _pruning = freed_in_children(threading.Lock())
 
 
 class Readers:
-    """The pending arrays that still have to read an array, held weakly."""
+    """Weak references to the pending arrays that still have to read an array."""
 
     __slots__ = ("_limit", "_references")
 

@@ -7,6 +7,7 @@ values that it was applied to, never its outputs, so that a graph nobody holds i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, TypeVar
 from weakref import ref
 
@@ -66,7 +67,8 @@ class _Freed(Op):
     """Stands in a node whose graph has been released by backward."""
 
 
-_FREED = _Freed()
+#: The op of a node that was freed.
+FREED = _Freed()
 
 
 class Node:
@@ -101,14 +103,9 @@ class Node:
         """The values of all outputs, saved ones included; one that was overwritten refuses to be read."""
         return self.computed(True)
 
-    @property
-    def freed(self) -> bool:
-        """Whether backward has released what the node held."""
-        return self.op is _FREED
-
     def free(self) -> None:
         """Let go of everything."""
-        self.op, self.args, self.arrays, self.results = _FREED, (), [], ()
+        self.op, self.args, self.arrays, self.results = FREED, (), [], ()
 
     def value(self, index: int) -> Value:
         """The value of an output: the one that is there already, else a new one of the same history."""
@@ -120,24 +117,26 @@ class Node:
 
     def computed(self, as_values: bool) -> tuple[Any, ...]:
         """The arrays that came of the operation, or their values; an overwritten one refuses to be read."""
-        return tuple([
-            Overwritten(array, self.op)
-            if array.version != version or (as_values and self.value(i).cached_data is not array)
-            else self.value(i) if as_values else array
-            for i, (array, version) in enumerate(zip(self.results, self.result_versions, strict=True))
-        ])  # fmt: skip
+        outputs: list[Any] = []
+        for index, array in enumerate(self.results):
+            output = self.value(index) if as_values else array
+            if array.version != self.result_versions[index] or (as_values and output.cached_data is not array):
+                output = Overwritten(array, self.op)
+            outputs.append(output)
+        return tuple(outputs)
 
-    def read(self, as_values: bool) -> tuple[Any, ...]:
+    def read(self, as_values: bool) -> Sequence[Any]:
         """What the operation was applied to, as arrays or as `args`; what was overwritten refuses to be read.
 
         The arrays are those that were read, whatever their values hold by now.
         """
-        return tuple([
-            Overwritten(array, self.op)
-            if version is not None and (array.version != version or (as_values and arg.cached_data is not array))
-            else arg if as_values else array
-            for arg, array, version in zip(self.args, self.arrays, self.versions, strict=True)
-        ])  # fmt: skip
+        read = list(self.args if as_values else self.arrays)
+        for index, version in enumerate(self.versions):
+            if version is not None:
+                array = self.arrays[index]
+                if array.version != version or (as_values and read[index].cached_data is not array):
+                    read[index] = Overwritten(array, self.op)
+        return read
 
 
 class Value:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from needle.autograd.modes import set_grad
-from needle.autograd.nodes import Node, Op, Value, make_value
+from needle.autograd.nodes import FREED, Node, Op, Value, make_value
 from needle.autograd.overwritten import Overwritten
 from needle.errors import GraphError
 
@@ -23,7 +23,7 @@ def topological_order(root: Value) -> list[Node | Value]:
     """
     order: list[Node | Value] = []
     seen: set[int] = set()
-    stack: list[tuple[Node | Value, bool]] = [(_source(root), False)]
+    stack: list[tuple[Node | Value, bool]] = [(root if root.node is None else root.node, False)]
     while stack:
         source, inputs_done = stack.pop()
         if inputs_done:
@@ -35,21 +35,18 @@ def topological_order(root: Value) -> list[Node | Value]:
         if isinstance(source, Value):
             order.append(source)
             continue
-        if source.freed:
+        if source.op is FREED:
             raise GraphError(
                 "this graph was already freed by backward(); call backward(retain_graph=True) the first time "
                 "to go through it again"
             )
         stack.append((source, True))
         for arg in source.args:
-            if isinstance(arg, Value) and arg.requires_grad and id(_source(arg)) not in seen:
-                stack.append((_source(arg), False))
+            if isinstance(arg, Value) and arg.requires_grad:
+                origin = arg if arg.node is None else arg.node
+                if id(origin) not in seen:
+                    stack.append((origin, False))
     return order
-
-
-def _source(value: Value) -> Node | Value:
-    """The node that `value` is an output of; a leaf is its own source."""
-    return value if value.node is None else value.node
 
 
 def propagate(
@@ -84,10 +81,11 @@ def propagate(
 
 def _arrive(arrived: dict[int, list[Any]], value: Value, grad: Any) -> None:
     """Add a gradient with respect to `value` to those that have arrived at its source."""
-    source = _source(value)
-    grads = arrived.get(id(source))
+    node = value.node
+    key = id(value if node is None else node)
+    grads = arrived.get(key)
     if grads is None:
-        grads = arrived[id(source)] = [None] * (1 if isinstance(source, Value) else len(source.results))
+        grads = arrived[key] = [None] if node is None else [None] * len(node.results)
     known = grads[value.index]
     grads[value.index] = grad if known is None else known + grad
 
