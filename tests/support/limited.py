@@ -14,7 +14,7 @@ import pyopencl as cl
 from needle.backend.opencl.building import programs
 from needle.backend.opencl.running.device import OpenCLDevice
 from needle.backend.opencl.running.submission import Submission
-from needle.backend.opencl.shapes.launch_shape import default_launch_shape
+from needle.backend.opencl.shapes.defaults import default_launch_shape
 
 #: Macros and extensions by which OpenCL C tells of float64, float16 and sub-groups.
 OPTIONAL = re.compile(r"cl_khr_fp64|cl_khr_fp16|cl_\w*subgroup\w*|__opencl_c_(?:fp64|subgroups)")

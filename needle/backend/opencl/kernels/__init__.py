@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 
 from needle.backend.opencl.kernels import index, matmul, random, softmax
 from needle.backend.opencl.kernels.argreduce import argreduction
-from needle.backend.opencl.kernels.elementwise import elementwise, elementwise_plan
+from needle.backend.opencl.kernels.elementwise import elementwise
 from needle.backend.opencl.kernels.elementwise_batch import elementwise_batch
-from needle.backend.opencl.kernels.reduce import reduction, reduction_stages
-from needle.backend.opencl.kernels.softmax import softmax_plan
+from needle.backend.opencl.kernels.reduce import reduction
 
 #: The launcher of each primitive: `(device, inputs, outputs, **params)`.
 PRIMITIVES: Mapping[str, Callable[..., None]] = {
@@ -32,9 +31,6 @@ __all__ = [
     "argreduction",
     "elementwise",
     "elementwise_batch",
-    "elementwise_plan",
     "primitive",
     "reduction",
-    "reduction_stages",
-    "softmax_plan",
 ]
