@@ -237,7 +237,8 @@ class OpenCLDevice(Device):
 
     def launch(self, kernel: cl.Kernel, groups: Sequence[int], local: Sequence[int], *arguments: Any) -> None:
         """Launch `kernel` over `groups` work-groups of `local` work-items in each dimension; do not wait."""
-        self._check_process()
+        if forks.lost:  # `_check_process`, without the time of a call
+            raise forks.error(self.name)
         size = groups if local == _SINGLE else tuple([g * n for g, n in zip(groups, local, strict=True)])
         with self.lock:
             waiting = self._submission.add(kernel, size, local, arguments)

@@ -11,7 +11,7 @@ buffers say so (an attribute `lost`), and reading them is an error for as long a
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 import pyopencl as cl
 
@@ -20,14 +20,9 @@ from needle.backend.opencl.running.traced import recorded
 from needle.backend.tracing import Tracer
 from needle.errors import DeviceError
 
-
-class HeldLaunch(NamedTuple):
-    """A launch that waits to be enqueued."""
-
-    kernel: cl.Kernel
-    size: Sequence[int]  # work-items in all
-    local: Sequence[int]  # work-items of a work-group
-    arguments: tuple[Any, ...]
+#: A launch that waits: its kernel, work-items, work-items of a work-group, and arguments. A plain tuple, as every launch
+#: makes one: a NamedTuple takes a twentieth of a launch's whole time.
+HeldLaunch: TypeAlias = tuple[cl.Kernel, Sequence[int], Sequence[int], tuple[Any, ...]]
 
 
 class Submission:
@@ -43,13 +38,15 @@ class Submission:
         """Note a launch; what it reads and writes is kept alive. Returns how many are waiting."""
         if self._has_losses:
             self.check(arguments)
-        self._held.append(HeldLaunch(kernel, size, local, arguments))
+        self._held.append((kernel, size, local, arguments))
         return len(self._held)
 
     def withdraw(self, arguments: tuple[Any, ...]) -> None:
         """Forget the latest launch, which has these arguments, if it still waits."""
-        if self._held and self._held[-1].arguments is arguments:
-            self._held.pop()
+        if self._held:
+            _, _, _, latest = self._held[-1]
+            if latest is arguments:
+                self._held.pop()
 
     def flush(self, queue: cl.CommandQueue, tracer: Tracer | None) -> None:
         """Enqueue all that is waiting, and tell the tracer. What is refused goes on waiting, with all behind it."""
@@ -79,13 +76,14 @@ class Submission:
 
         `in_making`: whoever makes the last launch hears of the error, so that nobody takes it for made.
         """
-        kernel = self._held[0].kernel
+        kernel, _, _, _ = self._held[0]
         cause = error.__cause__ or error
         why = f"the launch of kernel {kernel.function_name!r} failed: {type(cause).__name__}: {cause}"
         kept: list[HeldLaunch] = []
         last = len(self._held) - 1
         for k, launch in enumerate(self._held):
-            if k > 0 and not any(map(_why_lost, launch.arguments)):
+            _, _, _, arguments = launch
+            if k > 0 and not any(map(_why_lost, arguments)):
                 kept.append(launch)
             elif k < last or not in_making:
                 self._has_losses = True
@@ -108,6 +106,7 @@ def _why_lost(argument: Any) -> str | None:
 
 def _written(launch: HeldLaunch) -> list[Any]:
     """The buffers that a launch writes: all that it has, if its kernel does not tell."""
-    written = getattr(launch.kernel, "written", None)
-    chosen = launch.arguments if written is None else [launch.arguments[k] for k in written()]
+    kernel, _, _, arguments = launch
+    written = getattr(kernel, "written", None)
+    chosen = arguments if written is None else [arguments[k] for k in written()]
     return [argument for argument in chosen if isinstance(argument, cl.MemoryObjectHolder)]
