@@ -20,8 +20,8 @@ from needle.backend.opencl.running.traced import recorded
 from needle.backend.tracing import Tracer
 from needle.errors import DeviceError
 
-#: A launch that waits: its kernel, work-items, work-items of a work-group, and arguments. A plain tuple, as every launch
-#: makes one: a NamedTuple takes a twentieth of a launch's whole time.
+#: A launch that waits: its kernel, work-items, work-items of a work-group, and arguments. It is a plain tuple because
+#: every launch makes one: to make a NamedTuple would add a twentieth to the time of a launch.
 HeldLaunch: TypeAlias = tuple[cl.Kernel, Sequence[int], Sequence[int], tuple[Any, ...]]
 
 
