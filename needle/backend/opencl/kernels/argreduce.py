@@ -87,7 +87,7 @@ def _prepare(
 
 
 def _compared_dtype(program: FusedProgram) -> DType:
-    """The dtype in which elements are compared: of 32 bits at least, since positions are counted as wide."""
+    """The dtype in which elements are compared: of 32 bits at least, as a position has the width of an element."""
     dtype = program.dtypes[program.outputs[0]]
     if dtype.itemsize >= 4:
         return dtype

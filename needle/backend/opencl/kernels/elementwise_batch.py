@@ -28,7 +28,10 @@ def elementwise_batch(
     batch: Sequence[Sequence[ArrayView]],
     reads: tuple[int, ...],
 ) -> None:
-    """Run `program` on every set of contiguous arrays in `batch` (see `Device.evaluate_alike`)."""
+    """Run `program` on every set of contiguous arrays in `batch` (see `Device.evaluate_alike`).
+
+    A launch has slots for several sets; slots that are left over have no elements.
+    """
     used = sorted({*range(len(program.outputs)), *reads})
     slots = max(1, (device.max_parameter_bytes // 8 - 1 - len(scalars)) // (len(used) + 1))
     slots = min(MAX_SLOTS, slots, 1 << (len(batch) - 1).bit_length())  # few kernels for many models

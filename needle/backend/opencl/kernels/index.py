@@ -29,7 +29,7 @@ _NAN_BITS = {2: 0x7E00, 4: 0x7FC00000, 8: 0x7FF8000000000000}
 _CPU_CHUNK = 4096  # elements of a run that gather copies as one unit on a CPU
 _COPIED = Grain(group=1 << 14, rounded_up=True)  # elements that are copied or narrowed; a GPU's work-item takes one
 _SUMMED = Grain(group=1 << 14)  # elements of a sum at indices: updates and results
-_PARTS_PER_CORE = 16  # of a sum at indices on a CPU: few, because each goes through all indices
+_PARTS_PER_CORE = 16  # parts of a sum at indices on a CPU: few, because every part reads all indices
 _GPU_ITEMS = 1 << 16  # work-items that keep a GPU busy
 
 Strides = tuple[int, ...]
@@ -56,7 +56,11 @@ def _gather(
     device: OpenCLDevice, x: ArrayView, indices: ArrayView, out: ArrayView, axis: int,
     x_strides: Strides, index_strides: Strides,
 ) -> None:  # fmt: skip
-    """Both strides are those by which the output's elements find theirs; the axis is left to the kernel."""
+    """Gather `x` along `axis` by `indices` into `out`.
+
+    Both strides have the axes of `out`: a step along one of them moves so far in `x` and in `indices`. The kernel
+    itself moves along `axis` of `x`.
+    """
     if 0 in out.shape:
         return
     prepared = device.prepared(
@@ -108,7 +112,11 @@ def _scatter(
     device: OpenCLDevice, indices: ArrayView, updates: ArrayView, out: ArrayView, axis: int, middle: int,
     size: int, index_strides: Strides,
 ) -> None:  # fmt: skip
-    """The updates' axes are [outer..., axis to middle: the indices', inner...]."""
+    """Sum `updates` along `axis` of `out`, which has `size` elements, at the places that `indices` name.
+
+    The axes of the updates are those before `axis`, those of the indices (from `axis` to `middle`), and the rest.
+    `index_strides` has the axes of the updates.
+    """
     if 0 in out.shape:
         return
     total = prod(out.shape)
@@ -162,10 +170,10 @@ def _scatter_defines(device: OpenCLDevice, dtype: DType, index_dtype: DType) -> 
 def _partition(
     device: OpenCLDevice, outer: int, count: int, inner: int, size: int, by_column: bool
 ) -> tuple[str, int, int, int]:
-    """The kernel, the parts into which it cuts the output's rows and columns, and its work-groups.
+    """The name of the kernel, the parts into which it cuts the output's rows and columns, and its work-groups.
 
-    Each part goes through all indices, which costs little only if the part has many columns. `by_column`
-    tells that the indices depend on the column.
+    Every part reads all indices, which costs little only if the part has many columns. `by_column` tells that the
+    indices differ from column to column.
     """
     launch_shape = device.launch_shape
     if not launch_shape.on_cpu and not by_column:

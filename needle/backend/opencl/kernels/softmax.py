@@ -117,13 +117,13 @@ def _by_columns(device: OpenCLDevice, dtype: DType, rows: int, n: int, run: int)
 
 
 def _tile(width: int, rows: int, run: int, groups: int) -> int:
-    """How many rows side by side a work-item takes: as many as leave work for all groups."""
+    """The number of neighbouring rows that a work-item takes: few enough that all work-groups have some."""
     vectors = max(1, min(_TILE, rows // (width * groups)))
     return min(vectors * width, run)
 
 
 def _packed_run(shape: Shape, strides: Strides, axis: int) -> int:
-    """How many neighbouring rows lie side by side in memory; 0 if none do."""
+    """The number of neighbouring rows that lie side by side in memory; 0 if none do."""
     inner = elementwise_layout(shape[axis + 1 :], (strides[axis + 1 :],))
     return inner.shape[-1] if inner.strides[0][-1] == 1 else 0
 
