@@ -81,7 +81,7 @@ static inline long counted(const INDEX_T index, const long size)
 // the axis, x has `size` elements `step` apart.
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
 void gather(__global const T *restrict x, __global const INDEX_T *restrict indices, __global T *restrict out,
-            __constant const long *layout, const int rank, const long x_start, const long index_start,
+            const long x_start, const long index_start, __constant const long *layout, const int rank,
             const long rows, const long run, const long size, const long step, const ulong missing)
 {
     const long chunks = (run + CHUNK - 1) / CHUNK;
@@ -123,9 +123,10 @@ void gather(__global const T *restrict x, __global const INDEX_T *restrict indic
 // `inner`; each of the three has a layout.
 #define SCATTER_PARAMETERS                                                                            \
     __global const T *restrict updates, __global const INDEX_T *restrict indices,                     \
-    __global SUM_T *restrict out, __constant const long *outer_layout,                                \
-    __constant const long *count_layout, __constant const long *inner_layout, const int outer_rank,   \
-    const int count_rank, const int inner_rank, const long update_start, const long index_start,      \
+    __global SUM_T *restrict out, const long update_start, const long index_start,                    \
+    __constant const long *outer_layout, __constant const long *count_layout,                         \
+    __constant const long *inner_layout, const int outer_rank, const int count_rank,                  \
+    const int inner_rank,                                                                             \
     const long outer, const long count, const long inner, const long size, const long row_parts,      \
     const long column_parts
 

@@ -16,8 +16,8 @@
 // A work-item takes up to `tile` (at most TILE * WIDTH) rows that lie side by side in both arrays, as vectors,
 // the last of which may be incomplete. Such rows come in runs of `run`.
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
-void softmax_columns(__global const T *restrict input, __global T *restrict output,
-                     __constant const long *layout, const int rank, const long start,
+void softmax_columns(__global const T *restrict input, __global T *restrict output, const long start,
+                     __constant const long *layout, const int rank,
                      const long rows, const long n, const long step, const long inner,
                      const long run, const long tile)
 {
@@ -95,8 +95,8 @@ static inline void scatter_lanes(const vector_t v, __global T *const *out, const
 
 // A work-item takes WIDTH rows that lie anywhere. Lanes beyond the last row do that row once more.
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
-void softmax_columns(__global const T *restrict input, __global T *restrict output,
-                     __constant const long *layout, const int rank, const long start,
+void softmax_columns(__global const T *restrict input, __global T *restrict output, const long start,
+                     __constant const long *layout, const int rank,
                      const long rows, const long n, const long step, const long inner)
 {
     FOR_UNITS(unit, (rows + WIDTH - 1) / WIDTH) {

@@ -85,8 +85,8 @@ static inline vector_t own_lanes(const long n)
 
 // Rows of `n` elements, `step` apart in the input (with WIDTH > 1 it must be 1) and `inner` in the output.
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
-void softmax_rows(__global const T *restrict input, __global T *restrict output,
-                  __constant const long *layout, const int rank, const long start,
+void softmax_rows(__global const T *restrict input, __global T *restrict output, const long start,
+                  __constant const long *layout, const int rank,
                   const long rows, const long n, const long step, const long inner)
 {
 #if LOCAL > 1

@@ -7,6 +7,7 @@ Environment variables:
 - NEEDLE_TEST_MISSING: "skip" skips every test, with the reason, where NEEDLE_TEST_DEVICES names a device that
   cannot be used; otherwise that is an error.
 - NEEDLE_TEST_INSTALLED: if set, needle must come from this environment's site-packages.
+- NEEDLE_LAUNCH_SHAPE: "gpu" or "cpu" runs the tests in that launch shape on any device.
 - HYPOTHESIS_PROFILE: "default", "ci" (the same examples each time) or "nightly" (many).
 """
 
@@ -25,8 +26,9 @@ from hypothesis import HealthCheck, settings
 
 import needle as ndl
 
-# What somebody tuned on this machine is not what is tested.
-os.environ["NEEDLE_LAUNCH_SHAPE"] = "default"
+# What somebody tuned on this machine is not what is tested; a launch shape may be asked for by name.
+if os.environ.get("NEEDLE_LAUNCH_SHAPE") not in ("cpu", "gpu"):
+    os.environ["NEEDLE_LAUNCH_SHAPE"] = "default"
 
 # A fixture that is a device serves all examples of a test: it has no state that one could leave to the next.
 # The time of an example says nothing: the first one compiles the kernels.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _DESCRIPTION = """\
 Search for the launch shapes under which a device is fastest, and save them in the user's cache folder, from where they
 are loaded whenever the device is opened. Results do not change. Let the device have nothing else to do meanwhile. The
-environment variable NEEDLE_LAUNCH_SHAPE names another file to load, or is "default" for none.
+environment variable NEEDLE_LAUNCH_SHAPE overrides them: by "default", by "gpu" or "cpu", or by another file's name.
 """
 
 

@@ -54,7 +54,7 @@ def settings_for(device: OpenCLDevice) -> list[Setting]:
     units = device.cl_device.max_compute_units
     launch_shape, most = device.launch_shape, device.cl_device.max_work_group_size
     spread = frozenset({"elementwise", "reduce", "softmax"})
-    if launch_shape.matmul_rows:
+    if launch_shape.on_cpu:
         return [
             Setting("matmul_depth", (128, 256, 384, 512, 1024), frozenset({"matmul"})),
             Setting("matmul_block_bytes", (1 << 17, 1 << 18, 1 << 19, 1 << 20), frozenset({"matmul"})),

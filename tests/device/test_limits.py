@@ -16,7 +16,7 @@ from support.limited import LimitedDevice
 import needle as ndl
 from needle.backend.opencl.building import programs
 from needle.backend.opencl.running.device import OpenCLDevice
-from needle.backend.opencl.shapes.launch_shape import default_launch_shape
+from needle.backend.opencl.shapes.defaults import default_launch_shape
 from needle.errors import KernelCompileError
 
 WORK = runpy.run_path(str(Path(__file__).parents[1] / "oclgrind" / "workload.py"))["WORK"]
@@ -79,7 +79,7 @@ def test_a_tensor_larger_than_the_largest_allocation_is_refused_by_name(limited:
 @pytest.mark.parametrize("extensions", ["", "cl_khr_fp64"])
 @pytest.mark.parametrize("kibibytes", [4, 16, 32, 64])
 @pytest.mark.parametrize("most", [1, 64, 100, 256, 1024])
-def test_a_gpu_can_run_its_own_default_profile(most: int, kibibytes: int, extensions: str) -> None:
+def test_a_gpu_can_run_its_own_default_launch_shape(most: int, kibibytes: int, extensions: str) -> None:
     gpu: Any = SimpleNamespace(
         type=cl.device_type.GPU, max_compute_units=8, max_work_group_size=most, local_mem_size=kibibytes << 10,
         extensions=extensions, native_vector_width_float=1,
@@ -90,7 +90,7 @@ def test_a_gpu_can_run_its_own_default_profile(most: int, kibibytes: int, extens
 @pytest.mark.parametrize("extensions", ["", "cl_khr_fp64"])
 @pytest.mark.parametrize("kibibytes", [16, 32, 64, 192, 256, 512, 2048])
 @pytest.mark.parametrize("lanes", [4, 8, 16])
-def test_a_cpu_can_run_its_own_default_profile(lanes: int, kibibytes: int, extensions: str) -> None:
+def test_a_cpu_can_run_its_own_default_launch_shape(lanes: int, kibibytes: int, extensions: str) -> None:
     cpu: Any = SimpleNamespace(
         type=cl.device_type.CPU, max_compute_units=8, max_work_group_size=4096, local_mem_size=kibibytes << 10,
         extensions=extensions, native_vector_width_float=lanes, version="OpenCL 1.2", name="cpu",

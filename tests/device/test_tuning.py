@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.limited import Reported
 
 import needle as ndl
 from needle.__main__ import main
 from needle.backend.opencl.running.device import OpenCLDevice
 from needle.backend.opencl.shapes import saved as saved
-from needle.backend.opencl.shapes.launch_shape import VERSION, LaunchShape, default_launch_shape
+from needle.backend.opencl.shapes.defaults import NAMED, cpu_launch_shape, default_launch_shape, gpu_launch_shape
+from needle.backend.opencl.shapes.launch_shape import VERSION, LaunchShape
 from needle.tuning import FAMILIES, Outcome, TuningResult, tune
 from needle.tuning import command as _command
 from needle.tuning import tuner as _tuner
@@ -145,7 +147,7 @@ def opencl(device: ndl.Device) -> OpenCLDevice:
 
 
 @pytest.mark.parametrize("shape", ["cpu", "gpu"])
-def test_settings_are_fields_of_the_profile(opencl: OpenCLDevice, shape: str) -> None:
+def test_settings_are_fields_of_the_launch_shape(opencl: OpenCLDevice, shape: str) -> None:
     if shape == "gpu":
         opencl.launch_shape = replace(opencl.launch_shape, matmul_rows=0, local_size=16, vector_bytes=4)
     settings = settings_for(opencl)
@@ -153,7 +155,7 @@ def test_settings_are_fields_of_the_profile(opencl: OpenCLDevice, shape: str) ->
     assert all(s.values and s.families <= set(FAMILIES) for s in settings)
     assert frozenset().union(*(s.families for s in settings)) == set(FAMILIES)
     for setting in settings:
-        if setting.field == "vector_bytes" and opencl.launch_shape.local_size == 1:
+        if setting.field == "vector_bytes" and opencl.launch_shape.on_cpu:
             assert max(setting.values) == opencl.launch_shape.vector_bytes
 
 
@@ -261,14 +263,14 @@ def test_bad_arguments(device: ndl.Device) -> None:
         ({"matmul_rows": 0, "matmul_micro": 1 << 20}, "matmul_micro=1048576 must be smaller: .*local memory"),
     ],
 )
-def test_profiles_that_the_device_cannot_run(opencl: OpenCLDevice, changes: dict[str, Any], message: str) -> None:
+def test_launch_shapes_that_the_device_cannot_run(opencl: OpenCLDevice, changes: dict[str, Any], message: str) -> None:
     before = opencl.launch_shape
     with pytest.raises(ValueError, match=message):
         opencl.launch_shape = replace(before, **changes)
     assert opencl.launch_shape is before
 
 
-def test_a_new_profile_drops_what_was_planned(opencl: OpenCLDevice) -> None:
+def test_a_new_launch_shape_drops_what_was_prepared(opencl: OpenCLDevice) -> None:
     x = ndl.asarray(np.arange(60_000, dtype=np.float32).reshape(200, 300), device=opencl)
     expected = x.numpy()
     for changes in ({}, {"groups": 1}, {"local_size": 16, "vector_bytes": 4}, {"local_size": 32, "fold_columns": 2}):
@@ -286,6 +288,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache folder from which launch shapes are loaded."""
     monkeypatch.setattr(saved.platformdirs, "user_cache_path", lambda name: tmp_path / "cache" / name)
     monkeypatch.delenv("NEEDLE_LAUNCH_SHAPE")
+    monkeypatch.delenv("NEEDLE_PROFILE", raising=False)
     return tmp_path
 
 
@@ -293,7 +296,7 @@ def reopened(device: OpenCLDevice) -> OpenCLDevice:
     return OpenCLDevice(device.info, device.cl_device)
 
 
-def test_a_saved_profile_is_loaded(opencl: OpenCLDevice, cache: Path) -> None:
+def test_a_saved_launch_shape_is_loaded(opencl: OpenCLDevice, cache: Path) -> None:
     default = default_launch_shape(opencl.cl_device)
     assert reopened(opencl).launch_shape == default
     tuned = replace(default, groups=default.groups + 3, fold_columns=7)
@@ -359,7 +362,7 @@ def test_saving_is_all_or_nothing(opencl: OpenCLDevice, cache: Path, monkeypatch
         saved.save(opencl.cl_device, replace(default, groups=0))
 
 
-def test_a_profile_by_hand(opencl: OpenCLDevice, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_launch_shape_by_hand(opencl: OpenCLDevice, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     default = default_launch_shape(opencl.cl_device)
     saved.save(opencl.cl_device, replace(default, groups=1))
     file = cache / "mine.json"
@@ -377,13 +380,13 @@ def test_a_profile_by_hand(opencl: OpenCLDevice, cache: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "No such file"),
+        (None, "No such file.*must name a file, or be one of 'default', 'cpu', 'gpu'"),
         ("{", "Expecting"),
         ("{}", 'no "launch_shape"'),
         ('{"launch_shape": {"groups": -1}}', "groups=-1"),
     ],
 )
-def test_a_bad_profile_by_hand_is_an_error(
+def test_a_bad_launch_shape_by_hand_is_an_error(
     opencl: OpenCLDevice, cache: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, message: str
 ) -> None:
     file = cache / "mine.json"
@@ -392,6 +395,73 @@ def test_a_bad_profile_by_hand_is_an_error(
     monkeypatch.setenv("NEEDLE_LAUNCH_SHAPE", str(file))
     with pytest.raises(ndl.DeviceError, match=f"NEEDLE_LAUNCH_SHAPE=.*mine.json: .*{message}"):
         reopened(opencl)
+
+
+@pytest.mark.parametrize("name", ["default", "cpu", "gpu"])
+def test_a_named_launch_shape(opencl: OpenCLDevice, cache: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    default = default_launch_shape(opencl.cl_device)
+    saved.save(opencl.cl_device, replace(default, groups=1))
+    monkeypatch.setenv("NEEDLE_LAUNCH_SHAPE", name)
+    device = reopened(opencl)
+    launch_shape = device.launch_shape
+    launch_shape.check(opencl.cl_device)
+    assert launch_shape.groups > 1  # what was saved is not used
+    if name == "default":
+        assert launch_shape == default
+    else:
+        assert launch_shape.on_cpu == (name == "cpu")
+        assert launch_shape.matmul_packs == (name == "cpu")
+    x = np.arange(24, dtype=np.float32).reshape(4, 6)
+    a = ndl.asarray(x, device=device)
+    np.testing.assert_array_equal((a @ a.T).numpy(), x @ x.T)
+    np.testing.assert_array_equal((a + 1).sum(0).numpy(), (x + 1).sum(0))
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"max_work_group_size": 1, "local_mem_size": 4 << 10},
+        {"max_work_group_size": 1, "local_mem_size": 32 << 10},
+        {"max_work_group_size": 100, "local_mem_size": 16 << 10},
+    ],
+    ids=str,
+)
+def test_named_launch_shapes_keep_to_the_limits_of_a_device(opencl: OpenCLDevice, limits: dict[str, int]) -> None:
+    small: Any = Reported(opencl.cl_device, limits)
+    for make in NAMED.values():
+        make(small).check(small)
+    assert not gpu_launch_shape(small).matmul_packs
+    assert cpu_launch_shape(small).on_cpu
+    assert cpu_launch_shape(small).matmul_packs == (limits["local_mem_size"] > 4 << 10)
+
+
+def test_old_names_serve_with_a_warning(opencl: OpenCLDevice, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    default = default_launch_shape(opencl.cl_device)
+    file = cache / "mine.json"
+    file.write_text(json.dumps({"launch_shape": {"groups": 5}}))
+    monkeypatch.setenv("NEEDLE_PROFILE", str(file))
+    with pytest.warns(FutureWarning, match="NEEDLE_PROFILE is now called NEEDLE_LAUNCH_SHAPE"):
+        assert reopened(opencl).launch_shape == replace(default, groups=5)
+    monkeypatch.setenv("NEEDLE_PROFILE", str(cache / "absent.json"))
+    with (
+        pytest.warns(FutureWarning),
+        pytest.raises(ndl.DeviceError, match=r"NEEDLE_PROFILE=.*absent\.json: .*No such file"),
+    ):
+        reopened(opencl)
+    monkeypatch.setenv("NEEDLE_LAUNCH_SHAPE", "default")  # the new name counts, and nobody is warned
+    assert reopened(opencl).launch_shape == default
+    file.write_text(json.dumps({"profile": {"groups": 6}}))
+    monkeypatch.setenv("NEEDLE_LAUNCH_SHAPE", str(file))
+    with pytest.warns(FutureWarning, match='"profile" in .*mine.json is now called "launch_shape"'):
+        assert reopened(opencl).launch_shape == replace(default, groups=6)
+
+
+def test_the_old_key_does_not_serve_in_the_cache_folder(opencl: OpenCLDevice, cache: Path) -> None:
+    default = default_launch_shape(opencl.cl_device)
+    path = saved.save(opencl.cl_device, replace(default, groups=1))
+    path.write_text(path.read_text().replace('"launch_shape"', '"profile"'))
+    with pytest.warns(UserWarning, match='no "launch_shape"'):
+        assert reopened(opencl).launch_shape == default
 
 
 # -- the command ------------------------------------------------------------------------------------

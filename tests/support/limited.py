@@ -14,7 +14,7 @@ import pyopencl as cl
 from needle.backend.opencl.building import programs
 from needle.backend.opencl.running.device import OpenCLDevice
 from needle.backend.opencl.running.submission import Submission
-from needle.backend.opencl.shapes.launch_shape import default_launch_shape
+from needle.backend.opencl.shapes.defaults import default_launch_shape
 from needle.dtypes import REQUIRED
 
 #: Macros and extensions by which OpenCL C tells of float64, float16 and sub-groups.

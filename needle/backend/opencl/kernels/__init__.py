@@ -9,11 +9,10 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from needle.backend.opencl.kernels.argreduce import argreduction
-from needle.backend.opencl.kernels.elementwise import elementwise, elementwise_plan
+from needle.backend.opencl.kernels.elementwise import elementwise
 from needle.backend.opencl.kernels.elementwise_batch import elementwise_batch
 from needle.backend.opencl.kernels.launchers import launcher_of, launches
-from needle.backend.opencl.kernels.reduce import reduction, reduction_stages
-from needle.backend.opencl.kernels.softmax import softmax_plan
+from needle.backend.opencl.kernels.reduce import reduction
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
@@ -22,10 +21,7 @@ __all__ = [
     "argreduction",
     "elementwise",
     "elementwise_batch",
-    "elementwise_plan",
     "launcher_of",
     "launches",
     "reduction",
-    "reduction_stages",
-    "softmax_plan",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -16,21 +17,33 @@ from needle.backend.opencl.kernels.elementwise import (
     width_for,
 )
 from needle.backend.opencl.kernels.folding import (
-    Partial,
+    OperandLayout,
+    copying,
+    fold_groups,
     geometry_of,
-    groups_for,
     layout_of,
     partial,
     reading,
     segments_for,
     with_type,
 )
+from needle.backend.opencl.kernels.prepared import PreparedLaunch
 from needle.backend.protocol import ArrayView, Expression
 from needle.backend.records import FusedProgram, Reduction
 from needle.dtypes import DType, Shape, float32, int32, int64, is_float
+from needle.strides import contiguous_strides
 
 if TYPE_CHECKING:
     from needle.backend.opencl.running.device import OpenCLDevice
+
+
+@dataclass(frozen=True)
+class _ArgReduction:
+    """The launches of an argreduction: one, or two with partial results of the shape `between` in between."""
+
+    first: PreparedLaunch | None
+    between: Shape
+    last: PreparedLaunch
 
 
 def argreduction(
@@ -42,21 +55,39 @@ def argreduction(
     output: ArrayView,
 ) -> None:
     """Write the positions of the extremes of `expression` along `axes` to `output`, in one launch or two."""
-    fold = layout_of(geometry_of(expression), shape, axes, ordered=True)
-    segments = segments_for(device, fold, _width(device, expression.program))
+    prepared = device.prepared(_prepare, record, expression.program, geometry_of(expression), shape, axes)
+    found = None  # the positions that the first launch found, beside its extremes
+    if prepared.first is not None:
+        extremes = partial(device, prepared.between, _compared_dtype(expression.program))
+        positions = partial(device, prepared.between, int64)
+        before = (extremes.buffer, positions.buffer, positions.offset, None)
+        prepared.first.launch(device, before, expression_arguments(expression))
+        found, expression = positions.buffer, reading(extremes)
+    prepared.last.launch(device, (None, output.buffer, output.offset, found), expression_arguments(expression))
+
+
+def _prepare(
+    device: OpenCLDevice,
+    record: Reduction,
+    program: FusedProgram,
+    inputs: tuple[OperandLayout, ...],
+    shape: Shape,
+    axes: tuple[int, ...],
+) -> _ArgReduction:
+    """The launches that search `program`, which reads `inputs`, over the `axes` of `shape`."""
+    fold = layout_of(inputs, shape, axes, ordered=True)
+    segments = segments_for(device, fold, _width(device, program))
+    between = (fold.outputs, segments, 1)
     if segments == 1:
-        _launch(device, record, expression, fold, 1, output)
-        return
-    values = partial(device, (fold.outputs, segments, 1), _compared_dtype(expression.program))
-    positions = partial(device, values.shape, int64)
-    _launch(device, record, expression, fold, segments, positions, values=values)
-    best = reading(values)
-    fold = layout_of(geometry_of(best), values.shape, (1,), ordered=True)
-    _launch(device, record, best, fold, 1, output, positions=positions)
+        return _ArgReduction(None, between, _launch(device, record, program, fold, 1, refines=False))
+    first = _launch(device, record, program, fold, segments, refines=False)
+    fold = layout_of(((between, contiguous_strides(between)),), between, (1,), ordered=True)
+    extremes = copying(_compared_dtype(program))
+    return _ArgReduction(first, between, _launch(device, record, extremes, fold, 1, refines=True))
 
 
 def _compared_dtype(program: FusedProgram) -> DType:
-    """The dtype in which elements are compared: of 32 bits at least, since positions are counted as wide."""
+    """The dtype in which elements are compared: of 32 bits at least, as a position has the width of an element."""
     dtype = program.dtypes[program.outputs[0]]
     if dtype.itemsize >= 4:
         return dtype
@@ -68,20 +99,10 @@ def _width(device: OpenCLDevice, program: FusedProgram) -> int:
 
 
 def _launch(
-    device: OpenCLDevice,
-    record: Reduction,
-    expression: Expression,
-    fold: FoldLayout,
-    segments: int,
-    target: ArrayView,
-    values: Partial | None = None,
-    positions: Partial | None = None,
-) -> None:
-    """Write positions to `target` and, of a first launch, the extremes themselves to `values`.
-
-    `positions` are those that a first launch found for the elements of `expression`.
-    """
-    merged, program = fold.layout, expression.program
+    device: OpenCLDevice, record: Reduction, program: FusedProgram, fold: FoldLayout, segments: int, refines: bool
+) -> PreparedLaunch:
+    """One launch; with `refines`, on extremes that an earlier launch found, whose positions it is given as well."""
+    merged = fold.layout
     index, width = index_type(device, merged.reach), _width(device, program)
 
     def build() -> Any:
@@ -90,7 +111,7 @@ def _launch(
             "WIDTH": width,
             "INDEX": index,
             "LOCAL": device.launch_shape.local_size,
-            "POSITIONS": int(positions is not None),
+            "POSITIONS": int(refines),
             "ACC": name,
             "BETTER(a, b)": f"({record.combine})",
             "IDENTITY": with_type(record.identity, name),
@@ -99,11 +120,9 @@ def _launch(
         types = [None, None, INT64, None, *[INT64] * 3, None, *expression_types(program, 0)]
         return device.kernel("argreduce.cl", "argreduce", defines, types)
 
-    groups = groups_for(device, fold.outputs * segments, prod(merged.shape) // width)
-    key = ("argreduce", record, program, merged.columns, merged.rank, width, index, positions is None)
-    kernel = device.expression_kernel(key, build)
-    device.launch(
-        kernel, (groups,), (device.launch_shape.local_size,),
-        values and values.buffer, target.buffer, target.offset, positions and positions.buffer,
-        fold.outputs, segments, fold.fold_rows, device.layout_buffer(merged), *expression_arguments(expression),
+    groups = fold_groups(device, fold.outputs * segments, prod(merged.shape) // width)
+    key = ("argreduce", record, program, merged.columns, merged.rank, width, index, refines)
+    return PreparedLaunch(
+        device.expression_kernel(key, build), (groups,), (device.launch_shape.local_size,),
+        (fold.outputs, segments, fold.fold_rows, device.layout_buffer(merged)),
     )  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,10 @@ import numpy as np
 
 from needle.backend.opencl.building.codegen import block_defines, expression_defines, streaming_defines
 from needle.backend.opencl.building.layout import Layout, elementwise_layout
-from needle.backend.opencl.kernels.folding import OperandLayout, worth
+from needle.backend.opencl.kernels.folding import OperandLayout
+from needle.backend.opencl.kernels.prepared import PreparedLaunch
+from needle.backend.opencl.shapes.groups import VECTORS, groups_for
+from needle.backend.opencl.shapes.launch_shape import LaunchShape
 from needle.backend.protocol import ArrayView, Expression
 from needle.backend.records import FusedProgram
 from needle.dtypes import DType
@@ -56,27 +58,17 @@ def width_for(device: OpenCLDevice, program: FusedProgram, *others: DType) -> in
     return device.launch_shape.width(max(d.itemsize for d in (*program.dtypes, *others)))
 
 
-@dataclass(frozen=True)
-class Plan:
-    """All of a launch that depends on the program and the operands' shapes alone."""
-
-    kernel: Any
-    groups: tuple[int]
-    local: tuple[int]
-    arguments: tuple[Any, ...]  # those before the expression's
-
-
 def elementwise(device: OpenCLDevice, expression: Expression, outputs: Sequence[ArrayView]) -> None:
     """Compute `expression` over the shape of `outputs` in one launch."""
     geometry = tuple([(view.shape, view.strides) for view in (*outputs, *expression.inputs)])
-    plan = device.elementwise_plan(expression.program, len(outputs), geometry)
-    device.launch(plan.kernel, plan.groups, plan.local, *plan.arguments, *expression_arguments(expression, outputs))
+    prepared = device.prepared(prepare_elementwise, expression.program, len(outputs), geometry)
+    prepared.launch(device, (), expression_arguments(expression, outputs))
 
 
-def elementwise_plan(
+def prepare_elementwise(
     device: OpenCLDevice, program: FusedProgram, output_count: int, geometry: tuple[OperandLayout, ...]
-) -> Plan:
-    """How `program` runs on operands of the given shapes and strides, outputs first."""
+) -> PreparedLaunch:
+    """The launch of `program` on operands of the given shapes and strides, outputs first."""
     shape = geometry[0][0]
     layout = elementwise_layout(shape, tuple(broadcast_strides(s, strides, shape) for s, strides in geometry))
     width = width_for(device, program)
@@ -95,15 +87,15 @@ def elementwise_plan(
         ),
         lambda: _build(device, program, output_count, layout, width, streamed),
     )
-    rows, local = prod(layout.shape[:-1]), device.launch_shape.local_size
-    vectors = -(-layout.shape[-1] // width)
+    launch_shape = device.launch_shape
+    rows, vectors = prod(layout.shape[:-1]), -(-layout.shape[-1] // width)
     if layout.transposed:
-        piece = _tile(local)
-        pieces = _tiles(layout, vectors, local)
+        pieces, piece = _tiles(layout, vectors, launch_shape), _tile(launch_shape)
     else:
         pieces, piece = rows * vectors, 1
-    groups = min(device.launch_shape.groups, worth(device.launch_shape, pieces * piece))
-    return Plan(kernel, (groups,), (local,), (device.layout_buffer(layout), rows, -(-pieces // groups)))
+    groups = groups_for(launch_shape, VECTORS.worth(launch_shape, pieces * piece))
+    arguments = (device.layout_buffer(layout), rows, -(-pieces // groups))
+    return PreparedLaunch(kernel, (groups,), (launch_shape.local_size,), arguments)
 
 
 def _is_streamed(device: OpenCLDevice, program: FusedProgram, output_count: int, layout: Layout, width: int) -> bool:
@@ -116,30 +108,31 @@ def _is_streamed(device: OpenCLDevice, program: FusedProgram, output_count: int,
     )
 
 
-def _tile(local: int) -> int:
-    """Rows of a tile where a work-group has `local` work-items."""
-    return CPU_TILE if local == 1 else TILE
+def _tile(launch_shape: LaunchShape) -> int:
+    """Rows of a tile."""
+    return CPU_TILE if launch_shape.on_cpu else TILE
 
 
-def _tiles(layout: Layout, vectors: int, local: int) -> int:
-    """The tiles of a transposed layout whose rows have so many vectors (see `cl/elementwise.cl`)."""
-    tile = _tile(local)
-    return prod(layout.shape[:-2]) * -(-layout.shape[-2] // tile) * -(-vectors // max(1, local // tile))
+def _tiles(layout: Layout, vectors: int, launch_shape: LaunchShape) -> int:
+    """The number of tiles of a transposed layout whose rows have so many vectors (see `cl/elementwise.cl`)."""
+    tile = _tile(launch_shape)
+    columns = max(1, launch_shape.local_size // tile)
+    return prod(layout.shape[:-2]) * -(-layout.shape[-2] // tile) * -(-vectors // columns)
 
 
 def _build(
     device: OpenCLDevice, program: FusedProgram, output_count: int, layout: Layout, width: int, streamed: bool
 ) -> Any:
-    local = device.launch_shape.local_size
+    launch_shape = device.launch_shape
     defines = {
         "WIDTH": width,
         "INDEX": index_type(device, layout.reach),
-        "LOCAL": local,
+        "LOCAL": launch_shape.local_size,
         "TILED": int(layout.transposed),
-        "TILE": _tile(local),
+        "TILE": _tile(launch_shape),
         **expression_defines(program, output_count, layout.columns, layout.rank),
     }
-    if layout.transposed and local == 1 and width > 1:
+    if layout.transposed and launch_shape.on_cpu and width > 1:
         defines |= block_defines(program, output_count, layout.columns, layout.turned)
     if streamed:
         defines |= streaming_defines(program, output_count)

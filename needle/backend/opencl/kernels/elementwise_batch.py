@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from needle.backend.opencl.building.codegen import batch_defines
 from needle.backend.opencl.kernels.elementwise import INT64, index_type, scalar_types, width_for
-from needle.backend.opencl.kernels.folding import worth
+from needle.backend.opencl.kernels.prepared import PreparedLaunch
+from needle.backend.opencl.shapes.groups import VECTORS, groups_for
 from needle.backend.protocol import ArrayView
 from needle.backend.records import FusedProgram
 from needle.dtypes import Scalar
@@ -27,7 +28,10 @@ def elementwise_batch(
     batch: Sequence[Sequence[ArrayView]],
     reads: tuple[int, ...],
 ) -> None:
-    """Run `program` on every set of contiguous arrays in `batch` (see `Device.evaluate_alike`)."""
+    """Run `program` on every set of contiguous arrays in `batch` (see `Device.evaluate_alike`).
+
+    A launch has slots for several sets; slots that are left over have no elements.
+    """
     used = sorted({*range(len(program.outputs)), *reads})
     slots = max(1, (device.max_parameter_bytes // 8 - 1 - len(scalars)) // (len(used) + 1))
     slots = min(MAX_SLOTS, slots, 1 << (len(batch) - 1).bit_length())  # few kernels for many models
@@ -45,20 +49,28 @@ def _launch(
     sets: list[list[ArrayView]],
     slots: int,
 ) -> None:
+    sizes = tuple([arrays[0].size for arrays in sets])
+    arguments: list[Any] = []
+    for arrays, size in zip(sets, sizes, strict=True):
+        arguments += (size, *[array.buffer for array in arrays])
+    unused = [0, *[array.buffer for array in sets[0]]]
+    arguments += unused * (slots - len(sets))
+    arguments += scalars
+    device.prepared(_prepare, program, reads, slots, sizes).launch(device, (), arguments)
+
+
+def _prepare(
+    device: OpenCLDevice, program: FusedProgram, reads: tuple[int, ...], slots: int, sizes: tuple[int, ...]
+) -> PreparedLaunch:
+    """The launch of `program` on sets of arrays with so many elements."""
     launch_shape, width = device.launch_shape, width_for(device, program)
-    sizes = [arrays[0].size for arrays in sets]
     vectors = sum([-(-size // width) for size in sizes])
     index = index_type(device, vectors * width)
     kernel = device.expression_kernel(
         ("batch", program, reads, slots, width, index), lambda: _build(device, program, reads, slots, width, index)
     )
-    groups = min(launch_shape.groups, worth(launch_shape, vectors))
-    arguments: list[Any] = [-(-vectors // groups)]
-    for arrays, size in zip(sets, sizes, strict=True):
-        arguments += (size, *[array.buffer for array in arrays])
-    unused = [0, *[array.buffer for array in sets[0]]]
-    arguments += unused * (slots - len(sets))
-    device.launch(kernel, (groups,), (launch_shape.local_size,), *arguments, *scalars)
+    groups = groups_for(launch_shape, VECTORS.worth(launch_shape, vectors))
+    return PreparedLaunch(kernel, (groups,), (launch_shape.local_size,), (-(-vectors // groups),))
 
 
 def _build(

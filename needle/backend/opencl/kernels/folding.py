@@ -1,4 +1,8 @@
-"""What reductions have in common: how a fold is laid out, and cut into parts that several cores take."""
+"""What reductions and argreductions share: the layout of a fold, and the parts into which a long fold is cut.
+
+A fold that is cut takes two launches or more: the first folds each part (a segment), the next folds the results of the
+parts, which lie in a `Partial` array meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from needle.backend.opencl.building.layout import FoldLayout, fold_layout
+from needle.backend.opencl.shapes.groups import VECTORS, groups_for, parts_for
 from needle.backend.protocol import Buffer, Expression
 from needle.backend.records import FusedProgram
 from needle.dtypes import DType, Shape
@@ -18,21 +23,14 @@ OperandLayout = tuple[Shape, Strides]
 
 if TYPE_CHECKING:
     from needle.backend.opencl.running.device import OpenCLDevice
-    from needle.backend.opencl.shapes.launch_shape import LaunchShape
 
-#: The shortest stretch worth a work-group of its own, in vectors.
-MIN_VECTORS = 256
-
-#: Vectors below which one work-group does it all on a CPU: to wake the other cores takes as long.
-ALONE = 4096
-
-#: Vectors below which a CPU does not cut one fold into parts: that takes a second launch as well.
-WHOLE = 32768
+#: A CPU does not cut folds of fewer vectors, in all, into parts: the second launch would cost more than it saves.
+_WHOLE = 32768
 
 
 @dataclass(frozen=True)
 class Partial:
-    """A contiguous array between the two launches of a segmented fold."""
+    """A contiguous array that one launch of a reduction writes and the next reads."""
 
     buffer: Buffer
     shape: Shape
@@ -49,7 +47,7 @@ class Partial:
 
 
 def partial(device: OpenCLDevice, shape: Shape, dtype: DType) -> Partial:
-    """An array for partial results of three axes: outputs, segments, columns."""
+    """A new array for partial results; its three axes are outputs, segments and columns."""
     return Partial(device.empty(shape[0] * shape[1] * shape[2], dtype), shape, dtype)
 
 
@@ -57,17 +55,17 @@ _COPIES: dict[DType, FusedProgram] = {}
 
 
 def copying(dtype: DType) -> FusedProgram:
-    """The program that is just the elements of its one input."""
+    """The program that returns its one input, of `dtype`, unchanged."""
     return _COPIES.setdefault(dtype, FusedProgram((dtype,), (), (), (0,)))
 
 
 def reading(source: Partial) -> Expression:
-    """The expression that is just the elements of `source`."""
+    """The expression that returns the elements of `source` unchanged."""
     return Expression(copying(source.dtype), [source], [])
 
 
 def geometry_of(expression: Expression) -> tuple[OperandLayout, ...]:
-    """The shapes and strides of what an expression reads."""
+    """The shape and strides of each input of an expression."""
     return tuple([(view.shape, view.strides) for view in expression.inputs])
 
 
@@ -78,33 +76,30 @@ def layout_of(inputs: tuple[OperandLayout, ...], shape: Shape, axes: tuple[int, 
 
 
 def segments_for(device: OpenCLDevice, fold: FoldLayout, width: int) -> int:
-    """Into how many parts to cut each fold so that every core is busy, each part long enough to pay."""
+    """The number of segments into which to cut each fold: enough to fill all work-groups, each long enough to pay."""
     launch_shape = device.launch_shape
     vectors = -(-fold.layout.shape[-1] // width)
-    if launch_shape.local_size == 1 and fold.outputs * fold.fold_rows * vectors < WHOLE:
+    if launch_shape.on_cpu and fold.outputs * fold.fold_rows * vectors < _WHOLE:
         return 1
     if fold.across:
         tasks = fold.outputs * -(-vectors // (launch_shape.fold_columns * launch_shape.local_size))
         length = fold.fold_rows * min(vectors, launch_shape.fold_columns)
     else:
         tasks, length = fold.outputs, fold.fold_rows * vectors // launch_shape.local_size
-    return max(1, min(launch_shape.groups // tasks if tasks else 1, length // MIN_VECTORS))
+    return parts_for(launch_shape, tasks, most=length // VECTORS.item)
 
 
-def groups_for(device: OpenCLDevice, tasks: int, vectors: int) -> int:
-    """How many work-groups share `tasks`, which read so many vectors in all: on a CPU none for a trifle."""
+def fold_groups(device: OpenCLDevice, tasks: int, vectors: int) -> int:
+    """The number of work-groups for `tasks`, which read so many vectors in all.
+
+    A GPU's work-group folds a whole task. A CPU's takes several if they are short.
+    """
     launch_shape = device.launch_shape
-    worthwhile = worth(launch_shape, vectors) if launch_shape.local_size == 1 else tasks
-    return max(1, min(tasks, launch_shape.groups, worthwhile))
-
-
-def worth(launch_shape: LaunchShape, vectors: int) -> int:
-    """The most work-groups that so many vectors are worth."""
-    if launch_shape.local_size == 1 and vectors < ALONE:
-        return 1
-    return max(1, vectors // (MIN_VECTORS * launch_shape.local_size))
+    if not launch_shape.on_cpu:
+        return groups_for(launch_shape, tasks)
+    return groups_for(launch_shape, tasks, VECTORS.worth(launch_shape, vectors))
 
 
 def with_type(expression: str, name: str) -> str:
-    """An expression of a record with `T` written out."""
+    """A record's OpenCL `expression` with the type `name` in place of `T`."""
     return re.sub(r"\bT\b", name, expression)

@@ -14,23 +14,26 @@ import numpy as np
 from needle.backend.opencl.building.layout import elementwise_layout
 from needle.backend.opencl.building.types import cl_type, wrapping_type
 from needle.backend.opencl.kernels.launchers import launches
+from needle.backend.opencl.kernels.prepared import PreparedLaunch
+from needle.backend.opencl.shapes.groups import Grain, groups_for, parts_for
 from needle.backend.protocol import ArrayView, Buffer
-from needle.dtypes import DType, float32
+from needle.dtypes import DType, Shape, float32
 
 if TYPE_CHECKING:
     from needle.backend.opencl.running.device import OpenCLDevice
 
 _INT, _LONG, _ULONG = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.uint64)
-_GATHER = (None,) * 4 + (_INT,) + (_LONG,) * 6 + (_ULONG,)
-_SCATTER = (None,) * 6 + (_INT,) * 3 + (_LONG,) * 8
+_GATHER = (None,) * 3 + (_LONG,) * 2 + (None, _INT) + (_LONG,) * 4 + (_ULONG,)
+_SCATTER = (None,) * 3 + (_LONG,) * 2 + (None,) * 3 + (_INT,) * 3 + (_LONG,) * 6
 _NARROW = (None, None, _LONG)
 
 _ITEM_TYPES = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}
 _NAN_BITS = {2: 0x7E00, 4: 0x7FC00000, 8: 0x7FF8000000000000}
 
 _CPU_CHUNK = 4096  # elements of a run that gather copies as one unit on a CPU
-_GRAIN = 1 << 14  # elements that are worth a work-group of their own on a CPU
-_PARTS_PER_CORE = 16  # of a sum at indices on a CPU: few, because each goes through all indices
+_COPIED = Grain(group=1 << 14, rounded_up=True)  # elements that are copied or narrowed; a GPU's work-item takes one
+_SUMMED = Grain(group=1 << 14)  # elements of a sum at indices: updates and results
+_PARTS_PER_CORE = 16  # parts of a sum at indices on a CPU: few, because every part reads all indices
 _GPU_ITEMS = 1 << 16  # work-items that keep a GPU busy
 
 Strides = tuple[int, ...]
@@ -59,35 +62,40 @@ def _gather(
     device: OpenCLDevice, x: ArrayView, indices: ArrayView, out: ArrayView, axis: int,
     x_strides: Strides, index_strides: Strides,
 ) -> None:  # fmt: skip
-    """Both strides are those by which the output's elements find theirs; the axis is left to the kernel."""
+    """Gather `x` along `axis` by `indices` into `out`.
+
+    Both strides have the axes of `out`: a step along one of them moves so far in `x` and in `indices`. The kernel
+    itself moves along `axis` of `x`.
+    """
     if 0 in out.shape:
         return
-    itemsize, launch_shape = x.dtype.itemsize, device.launch_shape
-    defines = _defines(device, _ITEM_TYPES[itemsize], indices.dtype) | {"GATHER": 1}
-    if launch_shape.local_size == 1:
+    prepared = device.prepared(
+        _prepare_gather, x.dtype, indices.dtype, out.shape, x_strides, index_strides, x.shape[axis], x.strides[axis]
+    )
+    prepared.launch(device, (x.buffer, indices.buffer, out.buffer, x.offset, indices.offset))
+
+
+def _prepare_gather(
+    device: OpenCLDevice, dtype: DType, index_dtype: DType, shape: Shape, x_strides: Strides, index_strides: Strides,
+    length: int, step: int,
+) -> PreparedLaunch:  # fmt: skip
+    """The launch that gathers an array of `shape` along an axis of so many elements, `step` apart."""
+    itemsize, launch_shape = dtype.itemsize, device.launch_shape
+    defines = _defines(device, _ITEM_TYPES[itemsize], index_dtype) | {"GATHER": 1}
+    if launch_shape.on_cpu:
         defines |= {"CHUNK": _CPU_CHUNK, "WIDTH": launch_shape.width(itemsize)}
-    layout = elementwise_layout(out.shape, (x_strides, index_strides))
-    size, run = prod(out.shape), layout.shape[-1]
+    layout = elementwise_layout(shape, (x_strides, index_strides))
+    size, run = prod(shape), layout.shape[-1]
     units = size // run * -(-run // int(defines.get("CHUNK", 1)))
-    groups = _groups(device, units, size)
-    missing = _NAN_BITS[itemsize] if x.dtype.kind == "f" else 0
+    groups = groups_for(launch_shape, units, _COPIED.worth(launch_shape, size))
+    missing = _NAN_BITS[itemsize] if dtype.kind == "f" else 0
     kernel = device.kernel("index.cl", "gather", defines, _GATHER)
-    device.launch(
-        kernel, (groups,), (launch_shape.local_size,), x.buffer, indices.buffer, out.buffer,
-        device.layout_buffer(layout), layout.rank, x.offset, indices.offset,
-        size // run, run, x.shape[axis], x.strides[axis], missing,
-    )  # fmt: skip
+    arguments = (device.layout_buffer(layout), layout.rank, size // run, run, length, step, missing)
+    return PreparedLaunch(kernel, (groups,), (launch_shape.local_size,), arguments)
 
 
 def _defines(device: OpenCLDevice, element: str, index_dtype: DType) -> Defines:
     return {"T": element, "INDEX_T": cl_type(index_dtype), "LOCAL": device.launch_shape.local_size}
-
-
-def _groups(device: OpenCLDevice, units: int, size: int) -> int:
-    """Work-groups for so many units of work on `size` elements."""
-    local = device.launch_shape.local_size
-    enough = -(-size // _GRAIN) if local == 1 else -(-units // local)
-    return max(1, min(device.launch_shape.groups, units, enough))
 
 
 @launches("scatter_add")
@@ -112,63 +120,85 @@ def _scatter(
     device: OpenCLDevice, indices: ArrayView, updates: ArrayView, out: ArrayView, axis: int, middle: int,
     size: int, index_strides: Strides,
 ) -> None:  # fmt: skip
-    """The updates' axes are [outer..., axis to middle: the indices', inner...]."""
+    """Sum `updates` along `axis` of `out`, which has `size` elements, at the places that `indices` name.
+
+    The axes of the updates are those before `axis`, those of the indices (from `axis` to `middle`), and the rest.
+    `index_strides` has the axes of the updates.
+    """
     if 0 in out.shape:
         return
-    parts = [
-        elementwise_layout(updates.shape[a:b], (updates.strides[a:b], index_strides[a:b]))
-        for a, b in ((0, axis), (axis, middle), (middle, len(updates.shape)))
-    ]
-    outer, count, inner = (prod(updates.shape[a:b]) for a, b in ((0, axis), (axis, middle), (middle, None)))
+    total = prod(out.shape)
     is_half = out.dtype.name == "float16"
-    target: Buffer = device.empty(prod(out.shape), float32) if is_half else out.buffer
-    defines = _scatter_defines(device, updates.dtype, indices.dtype)
+    target: Buffer = device.empty(total, float32) if is_half else out.buffer
+    dtypes = updates.dtype, indices.dtype
+    prepared = device.prepared(
+        _prepare_scatter, *dtypes, updates.shape, updates.strides, index_strides, axis, middle, size
+    )
+    prepared.launch(device, (updates.buffer, indices.buffer, target, updates.offset, indices.offset))
+    if is_half:
+        device.prepared(_prepare_narrow, *dtypes, total).launch(device, (target, out.buffer))
+
+
+def _prepare_scatter(
+    device: OpenCLDevice, dtype: DType, index_dtype: DType, shape: Shape, strides: Strides, index_strides: Strides,
+    axis: int, middle: int, size: int,
+) -> PreparedLaunch:  # fmt: skip
+    """The launch that sums updates of `shape` and `strides` along an axis of `size` elements (see `_scatter`)."""
+    parts = [
+        elementwise_layout(shape[a:b], (strides[a:b], index_strides[a:b]))
+        for a, b in ((0, axis), (axis, middle), (middle, len(shape)))
+    ]
+    outer, count, inner = (prod(shape[a:b]) for a, b in ((0, axis), (axis, middle), (middle, None)))
     by_column = inner > 1 and any(parts[2].strides[1])
     name, row_parts, column_parts, groups = _partition(device, outer, count, inner, size, by_column)
-    kernel = device.kernel("index.cl", name, defines, _SCATTER)
-    local = device.launch_shape.local_size
-    device.launch(
-        kernel, (groups,), (local,), updates.buffer, indices.buffer, target,
-        *map(device.layout_buffer, parts), *(part.rank for part in parts), updates.offset, indices.offset,
+    kernel = device.kernel("index.cl", name, _scatter_defines(device, dtype, index_dtype), _SCATTER)
+    arguments = (
+        *map(device.layout_buffer, parts), *(part.rank for part in parts),
         outer, count, inner, size, row_parts, column_parts,
     )  # fmt: skip
-    if is_half:
-        total = prod(out.shape)
-        kernel = device.kernel("index.cl", "narrow", defines, _NARROW)
-        device.launch(kernel, (_groups(device, total, total),), (local,), target, out.buffer, total)
+    return PreparedLaunch(kernel, (groups,), (device.launch_shape.local_size,), arguments)
+
+
+def _prepare_narrow(device: OpenCLDevice, dtype: DType, index_dtype: DType, size: int) -> PreparedLaunch:
+    """The launch that stores `size` sums as halves; its kernel is part of the program that summed them."""
+    launch_shape = device.launch_shape
+    kernel = device.kernel("index.cl", "narrow", _scatter_defines(device, dtype, index_dtype), _NARROW)
+    groups = groups_for(launch_shape, size, _COPIED.worth(launch_shape, size))
+    return PreparedLaunch(kernel, (groups,), (launch_shape.local_size,), (size,))
 
 
 def _scatter_defines(device: OpenCLDevice, dtype: DType, index_dtype: DType) -> Defines:
     defines = _defines(device, wrapping_type(dtype), index_dtype) | {"SCATTER": 1}
     if dtype.name == "float16":
         return defines | {"HALF": 1}
-    width = device.launch_shape.width(dtype.itemsize) if device.launch_shape.local_size == 1 else 1
+    width = device.launch_shape.width(dtype.itemsize) if device.launch_shape.on_cpu else 1
     return defines | {"SUM_T": wrapping_type(dtype), "WIDTH": width}
 
 
 def _partition(
     device: OpenCLDevice, outer: int, count: int, inner: int, size: int, by_column: bool
 ) -> tuple[str, int, int, int]:
-    """The kernel, the parts into which it cuts the output's rows and columns, and its work-groups.
+    """The name of the kernel, the parts into which it cuts the output's rows and columns, and its work-groups.
 
-    Each part goes through all indices, which costs little only if the part has many columns. `by_column`
-    tells that the indices depend on the column.
+    Every part reads all indices, which costs little only if the part has many columns. `by_column` tells that the
+    indices differ from column to column.
     """
-    groups, local = device.launch_shape.groups, device.launch_shape.local_size
-    if local > 1 and not by_column:
-        column_parts = -(-inner // local)
-        row_parts = max(1, min(size, groups // (outer * column_parts)))
-        return "scatter_shared", row_parts, column_parts, min(groups, outer * row_parts * column_parts)
-    if local > 1:
+    launch_shape = device.launch_shape
+    if not launch_shape.on_cpu and not by_column:
+        column_parts = -(-inner // launch_shape.local_size)
+        row_parts = parts_for(launch_shape, outer * column_parts, most=size)
+        return "scatter_shared", row_parts, column_parts, groups_for(launch_shape, outer * row_parts * column_parts)
+    if not launch_shape.on_cpu:
         row_parts = max(1, min(size, 64, _GPU_ITEMS // (outer * inner)))
-        return "scatter", row_parts, inner, min(groups, -(-outer * row_parts * inner // local))
-    cores = device.launch_shape.cores
-    work = outer * inner * (count + size)
-    wanted = -(-min(_PARTS_PER_CORE * cores, max(1, work // _GRAIN)) // outer)
+        groups = groups_for(launch_shape, _COPIED.worth(launch_shape, outer * row_parts * inner))
+        return "scatter", row_parts, inner, groups
+    cores = launch_shape.cores
+    elements = outer * inner * (count + size)
+    wanted = -(-min(_PARTS_PER_CORE * cores, _SUMMED.worth(launch_shape, elements)) // outer)
     if by_column:
         column_parts = min(wanted, -(-inner // 16))
         row_parts = min(-(-wanted // column_parts), size, cores)
     else:
         row_parts = min(wanted, size, max(cores, inner // 8))
         column_parts = min(-(-wanted // row_parts), max(1, inner // 64))
-    return "scatter", row_parts, column_parts, min(groups, outer * row_parts * column_parts)
+    return "scatter", row_parts, column_parts, groups_for(launch_shape, outer * row_parts * column_parts)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +13,8 @@ from needle.backend.opencl.building.programs import Defines
 from needle.backend.opencl.building.types import wrapping_type
 from needle.backend.opencl.kernels.launchers import launches
 from needle.backend.opencl.kernels.matmul_split import ceil_div, split
+from needle.backend.opencl.kernels.prepared import PreparedLaunch
+from needle.backend.opencl.shapes.groups import Grain, groups_for
 from needle.backend.opencl.shapes.launch_shape import LaunchShape
 from needle.backend.protocol import ArrayView
 from needle.dtypes import DType, Shape
@@ -29,6 +30,9 @@ _KERNELS = {
         ("matvec_blocks", "matvec.cl", 17, 0), ("matvec_tiles", "matvec.cl", 16, 0),
     )
 }  # fmt: skip
+
+#: The multiplications of a matrix by a vector that pay for a further block on a CPU: they take longer than a launch.
+_VECTOR_PRODUCTS = Grain(group=1 << 14)
 
 Strides = tuple[int, ...]
 
@@ -81,16 +85,17 @@ class _Problem:
 
 
 @dataclass(frozen=True)
-class _Launch:
-    """A launch but for the buffers; `swapped` says that b is the kernel's A."""
+class _Part:
+    """A launch that computes a product or a part of its batch.
 
-    kernel: str
-    defines: Defines
+    `swapped` says that b is the kernel's A. The offsets are those of the kernel's A, B and C within the arrays.
+    """
+
+    launch: PreparedLaunch
     swapped: bool
-    offsets: tuple[int, int, int]
-    arguments: tuple[int, ...]
-    groups: tuple[int]
-    local: tuple[int]
+    a_offset: int
+    b_offset: int
+    c_offset: int
 
 
 @launches("matmul")
@@ -103,50 +108,46 @@ def matmul(device: OpenCLDevice, inputs: Sequence[ArrayView], outputs: Sequence[
     (c,) = outputs
     if 0 in c.shape:
         return
-    for launch in _plan(a.shape, a.strides, b.shape, b.strides, c.dtype, device.launch_shape):
-        file, parameters = _KERNELS[launch.kernel]
-        kernel = device.kernel(file, launch.kernel, launch.defines, parameters)
-        x, y = (b, a) if launch.swapped else (a, b)
-        x_offset, y_offset, c_offset = launch.offsets
-        device.launch(
-            kernel, launch.groups, launch.local, x.buffer, y.buffer, c.buffer,
-            x.offset + x_offset, y.offset + y_offset, c.offset + c_offset, *launch.arguments,
-            *((device.counter,) if parameters[-1] is None else ()),
-        )  # fmt: skip
+    for part in device.prepared(_prepare, a.shape, a.strides, b.shape, b.strides, c.dtype):
+        x, y = (b, a) if part.swapped else (a, b)
+        offsets = (x.offset + part.a_offset, y.offset + part.b_offset, c.offset + part.c_offset)
+        part.launch.launch(device, (x.buffer, y.buffer, c.buffer, *offsets))
 
 
-@lru_cache(maxsize=4096)
-def _plan(
-    a_shape: Shape, a_strides: Strides, b_shape: Shape, b_strides: Strides, dtype: DType, launch_shape: LaunchShape
-) -> tuple[_Launch, ...]:
+def _prepare(
+    device: OpenCLDevice, a_shape: Shape, a_strides: Strides, b_shape: Shape, b_strides: Strides, dtype: DType
+) -> tuple[_Part, ...]:
     """The launches that a product takes: one, but for batches too scattered for the kernels' two dimensions."""
-    return tuple(_launch(problem, dtype, launch_shape) for problem in _problems(a_shape, a_strides, b_shape, b_strides))
+    return tuple(_part(device, problem, dtype) for problem in _problems(a_shape, a_strides, b_shape, b_strides))
 
 
-def _launch(problem: _Problem, dtype: DType, launch_shape: LaunchShape) -> _Launch:
+def _part(device: OpenCLDevice, problem: _Problem, dtype: DType) -> _Part:
+    launch_shape = device.launch_shape
     swapped = problem.rows == 1 < problem.columns  # a row times a matrix: the matrix, transposed, times the row
     if swapped:
         problem = problem.swapped()
     is_vector = problem.columns == 1
-    tail: tuple[int, ...] = ()
-    if not _on_cpu(dtype, launch_shape):
-        kernel, local = "matvec_tiles" if is_vector else "matmul_tiles", launch_shape.matmul_group**2
+    tail: tuple[object, ...] = ()
+    if not launch_shape.matmul_packs_dtype(dtype):
+        name, local = "matvec_tiles" if is_vector else "matmul_tiles", launch_shape.matmul_group**2
         height, width = _tile(problem, launch_shape)
         groups = problem.batches * ceil_div(problem.rows, height) * ceil_div(problem.columns, width)
     elif is_vector:
-        kernel, local = "matvec_blocks", 1
-        tail = (_vector_blocks(problem, launch_shape),)
-        groups = min(problem.batches * tail[0], launch_shape.groups)
+        name, local = "matvec_blocks", 1
+        blocks = _vector_blocks(problem, launch_shape)
+        tail = (blocks,)
+        groups = groups_for(launch_shape, problem.batches * blocks)
     else:
-        kernel, local = "matmul_blocks", 1
+        name, local = "matmul_blocks", 1
         cut = split(problem.rows, problem.depth, problem.columns, problem.batches, dtype.itemsize, launch_shape)
-        tail = (cut.row_blocks, cut.column_blocks, cut.depth)
+        tail = (cut.row_blocks, cut.column_blocks, cut.depth, device.counter)
         most = max(2, launch_shape.cores)  # on a single core too: a launch of one group is taken for a short one
         groups = min(problem.batches * cut.row_blocks * cut.column_blocks, most)
-    offsets = (problem.a_offset, problem.b_offset, problem.c_offset)
     by_columns = problem.a_row == 1 != problem.a_depth
-    defines = _defines(kernel, dtype, launch_shape, by_columns)
-    return _Launch(kernel, defines, swapped, offsets, (*problem.extents, *tail), (groups,), (local,))
+    file, parameters = _KERNELS[name]
+    kernel = device.kernel(file, name, _defines(name, dtype, launch_shape, by_columns), parameters)
+    launch = PreparedLaunch(kernel, (groups,), (local,), (*problem.extents, *tail))
+    return _Part(launch, swapped, problem.a_offset, problem.b_offset, problem.c_offset)
 
 
 def _defines(kernel: str, dtype: DType, launch_shape: LaunchShape, by_columns: bool) -> Defines:
@@ -172,11 +173,6 @@ def _defines(kernel: str, dtype: DType, launch_shape: LaunchShape, by_columns: b
     return defines
 
 
-def _on_cpu(dtype: DType, launch_shape: LaunchShape) -> bool:
-    """Whether the CPU's kernels compute `dtype`: halves, which are summed as floats, are left to the others."""
-    return launch_shape.matmul_rows > 0 and dtype.name != "float16"
-
-
 def _tile(problem: _Problem, launch_shape: LaunchShape) -> tuple[int, int]:
     """The rows and columns of C that a work-group of matmul_tiles or matvec_tiles computes."""
     if problem.columns > 1:
@@ -187,14 +183,14 @@ def _tile(problem: _Problem, launch_shape: LaunchShape) -> tuple[int, int]:
 
 
 def _vector_blocks(problem: _Problem, launch_shape: LaunchShape) -> int:
-    """How many blocks the rows of a matrix-vector product are split into: none costs less than a launch."""
+    """The number of blocks into which to split the rows of a matrix-vector product, each large enough to pay."""
     rows, cores = problem.rows, launch_shape.cores
     if problem.a_depth == 1:
         wanted = min(launch_shape.groups, rows // 8)
     else:  # long stretches of contiguous rows are read fastest
         wanted = min(max(cores, rows // 1024), rows // 64)
     wanted = min(wanted, ceil_div(launch_shape.groups, problem.batches))
-    return max(1, min(wanted, rows * problem.depth // 16384))
+    return max(1, min(wanted, _VECTOR_PRODUCTS.worth(launch_shape, rows * problem.depth)))
 
 
 def _problems(a_shape: Shape, a_strides: Strides, b_shape: Shape, b_strides: Strides) -> Iterator[_Problem]:

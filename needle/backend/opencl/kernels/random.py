@@ -10,6 +10,8 @@ import numpy as np
 
 from needle.backend.opencl.building.types import cl_type
 from needle.backend.opencl.kernels.launchers import launches
+from needle.backend.opencl.kernels.prepared import PreparedLaunch
+from needle.backend.opencl.shapes.groups import Grain, groups_for
 from needle.backend.protocol import ArrayView
 from needle.dtypes import DType, Shape, float16, float32, float64
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 _LONG, _ULONG = np.dtype(np.int64), np.dtype(np.uint64)
 _BATCH = 64  # counter blocks that a CPU's work-item makes at once
-_GRAIN = 1 << 12  # numbers that are worth a work-group of their own on a CPU
+_NUMBERS = Grain(group=1 << 12, item=4, rounded_up=True)  # a GPU's work-item makes one counter block: four numbers
 
 Arguments = Sequence[ArrayView]
 Defines = dict[str, "str | int"]
@@ -49,15 +51,22 @@ def _real(dtype: DType) -> DType:
 def _numbers(
     device: OpenCLDevice, out: ArrayView, kind: int, seed: int, offset: int, scaling: tuple[float, float, float]
 ) -> None:
-    real = _real(out.dtype)
-    bits = {float16: 11, float32: 24, float64: 53}[out.dtype]
-    defines: Defines = {"KIND": kind, "T": cl_type(out.dtype), "REAL": cl_type(real), "BITS": bits}
-    if out.dtype == float64:
+    size = prod(out.shape)
+    if size > 0:
+        prepared = device.prepared(_prepare_numbers, kind, out.dtype, size)
+        prepared.launch(device, (out.buffer,), (seed, offset, *scaling))
+
+
+def _prepare_numbers(device: OpenCLDevice, kind: int, dtype: DType, size: int) -> PreparedLaunch:
+    real = _real(dtype)
+    bits = {float16: 11, float32: 24, float64: 53}[dtype]
+    defines: Defines = {"KIND": kind, "T": cl_type(dtype), "REAL": cl_type(real), "BITS": bits}
+    if dtype == float64:
         defines["WIDE"] = 1
-    if out.dtype == float16:
+    if dtype == float16:
         defines["HALF"] = 1
     parameters = (None, _LONG, _ULONG, _ULONG, real, real, real)
-    _launch(device, out, "numbers", defines, parameters, (seed, offset, *scaling))
+    return _prepare(device, "numbers", defines, parameters, size)
 
 
 @launches("random_bernoulli")
@@ -65,21 +74,24 @@ def _bernoulli(
     device: OpenCLDevice, inputs: Arguments, outputs: Arguments, *, shape: Shape,
     seed: int, offset: int, threshold: int,
 ) -> None:  # fmt: skip
+    size = prod(outputs[0].shape)
+    if size > 0:
+        device.prepared(_prepare_bernoulli, size).launch(device, (outputs[0].buffer,), (seed, offset, threshold))
+
+
+def _prepare_bernoulli(device: OpenCLDevice, size: int) -> PreparedLaunch:
     defines: Defines = {"KIND": 2, "T": "uchar"}
-    parameters = (None, _LONG, _ULONG, _ULONG, _ULONG)
-    _launch(device, outputs[0], "bernoulli", defines, parameters, (seed, offset, threshold))
+    return _prepare(device, "bernoulli", defines, (None, _LONG, _ULONG, _ULONG, _ULONG), size)
 
 
-def _launch(
-    device: OpenCLDevice, out: ArrayView, name: str, defines: Defines,
-    parameters: Sequence[DType | None], arguments: tuple[float, ...],
-) -> None:  # fmt: skip
-    size, local = prod(out.shape), device.launch_shape.local_size
-    if size == 0:
-        return
-    shape = (
-        {"LOCAL": local} if local > 1 else {"LOCAL": 1, "LANES": min(8, device.launch_shape.width(8)), "BATCH": _BATCH}
-    )
+def _prepare(
+    device: OpenCLDevice, name: str, defines: Defines, parameters: Sequence[DType | None], size: int
+) -> PreparedLaunch:
+    """The launch of kernel `name` that makes `size` numbers."""
+    launch_shape = device.launch_shape
+    shape: Defines = {"LOCAL": launch_shape.local_size}
+    if launch_shape.on_cpu:
+        shape |= {"LANES": min(8, launch_shape.width(8)), "BATCH": _BATCH}
     kernel = device.kernel("random.cl", name, defines | shape, parameters)
-    groups = min(device.launch_shape.groups, -(-size // (_GRAIN if local == 1 else 4 * local)))
-    device.launch(kernel, (groups,), (local,), out.buffer, size, *arguments)
+    groups = groups_for(launch_shape, _NUMBERS.worth(launch_shape, size))
+    return PreparedLaunch(kernel, (groups,), (launch_shape.local_size,), (size,))

@@ -19,14 +19,15 @@ from needle.backend.opencl.kernels.elementwise import (
 from needle.backend.opencl.kernels.folding import (
     OperandLayout,
     copying,
+    fold_groups,
     geometry_of,
-    groups_for,
     layout_of,
     partial,
     reading,
     segments_for,
     with_type,
 )
+from needle.backend.opencl.kernels.prepared import PreparedLaunch
 from needle.backend.protocol import ArrayView, Expression
 from needle.backend.records import FusedProgram, Reduction
 from needle.dtypes import DType, Shape, float16, float32
@@ -65,7 +66,7 @@ class _Fold:
     def defines(self, device: OpenCLDevice, index: str, result: DType) -> dict[str, str | int]:
         merged, type_of = self.layout.layout, wrapping_type if self.record.wraps else cl_type
         name = type_of(self.accumulator)
-        if self.accumulator.itemsize == 1 and device.launch_shape.local_size > 1:
+        if self.accumulator.itemsize == 1 and not device.launch_shape.on_cpu:
             name = "int"  # a register holds no less there, and bytes in local memory crash Mesa's compiler
         unroll = device.launch_shape.fold_unroll if len(self.program.nodes) <= MAX_UNROLLED else 1
         floats = self.accumulator.kind == "f"
@@ -86,7 +87,12 @@ class _Fold:
             **expression_defines(self.program, 0, merged.columns, merged.rank),
         }
 
-    def stage(self, device: OpenCLDevice, count: int, result: DType) -> Stage:
+    @property
+    def written(self) -> Shape:
+        """The shape of the results: outputs, segments, columns."""
+        return self.layout.outputs, self.segments, self.layout.layout.shape[-1] if self.layout.across else 1
+
+    def prepared(self, device: OpenCLDevice, count: int, result: DType) -> PreparedLaunch:
         """The launch that writes the folds, of `count` elements each, for each output, segment and column."""
         merged, launch_shape = self.layout.layout, device.launch_shape
         index = index_type(device, merged.reach)
@@ -98,23 +104,19 @@ class _Fold:
         kernel = device.expression_kernel(self.key(index, result), build)
         strips = -(-merged.shape[-1] // (self.width * launch_shape.fold_columns * launch_shape.local_size))
         tasks = self.layout.outputs * self.segments * (strips if self.layout.across else 1)
-        columns = merged.shape[-1] if self.layout.across else 1
-        return Stage(
-            kernel, (groups_for(device, tasks, prod(merged.shape) // self.width),), (launch_shape.local_size,),
+        groups = fold_groups(device, tasks, prod(merged.shape) // self.width)
+        return PreparedLaunch(
+            kernel, (groups,), (launch_shape.local_size,),
             (self.layout.outputs, self.segments, self.layout.fold_rows, count, device.layout_buffer(merged)),
-            (self.layout.outputs, self.segments, columns),
         )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A launch but for the target and the expression's arguments."""
+class _Reduction:
+    """The launches of a reduction: those that write partial results, each with their shape, and the last one."""
 
-    kernel: Any
-    groups: tuple[int]
-    local: tuple[int]
-    arguments: tuple[Any, ...]
-    shape: Shape  # what it writes: outputs, segments, columns
+    partials: tuple[tuple[PreparedLaunch, Shape], ...]
+    last: PreparedLaunch
 
 
 def reduction(
@@ -128,22 +130,15 @@ def reduction(
     """Fold `expression`, over `shape`, over `axes` into the contiguous `output`, in one launch or two."""
     accumulator = float32 if output.dtype == float16 else output.dtype
     inputs = geometry_of(expression)
-    *first, last = device.reduction_stages(record, expression.program, inputs, shape, axes, output.dtype)
-    for stage in first:
-        target = partial(device, stage.shape, accumulator)
-        _launch(device, stage, target, expression)
+    prepared = device.prepared(_prepare, record, expression.program, inputs, shape, axes, output.dtype)
+    for launch, written in prepared.partials:
+        target = partial(device, written, accumulator)
+        launch.launch(device, (target.buffer, target.offset), expression_arguments(expression))
         expression = reading(target)
-    _launch(device, last, output, expression)
+    prepared.last.launch(device, (output.buffer, output.offset), expression_arguments(expression))
 
 
-def _launch(device: OpenCLDevice, stage: Stage, target: ArrayView, expression: Expression) -> None:
-    device.launch(
-        stage.kernel, stage.groups, stage.local, target.buffer, target.offset, *stage.arguments,
-        *expression_arguments(expression),
-    )  # fmt: skip
-
-
-def reduction_stages(
+def _prepare(
     device: OpenCLDevice,
     record: Reduction,
     program: FusedProgram,
@@ -151,18 +146,18 @@ def reduction_stages(
     shape: Shape,
     axes: tuple[int, ...],
     result: DType,
-) -> tuple[Stage, ...]:
-    """The launches that fold `program` over `shape` and `inputs`: all that does not depend on the arrays."""
+) -> _Reduction:
+    """The launches that fold `program`, which reads `inputs`, over the `axes` of `shape`."""
     count = prod(shape[a] for a in axes)
     accumulator = float32 if result == float16 else result
     width = width_for(device, program, accumulator)
     fold = layout_of(inputs, shape, axes, ordered=False)
-    stages: list[Stage] = []
+    partials: list[tuple[PreparedLaunch, Shape]] = []
     while (segments := segments_for(device, fold, width)) > 1:
-        part = _Fold(record, program, fold, accumulator, width, segments, "r").stage(device, count, accumulator)
-        stages.append(part)
-        program, inputs = copying(accumulator), ((part.shape, contiguous_strides(part.shape)),)
-        fold = layout_of(inputs, part.shape, (1,), ordered=False)
+        part = _Fold(record, program, fold, accumulator, width, segments, "r")
+        partials.append((part.prepared(device, count, accumulator), part.written))
+        program, inputs = copying(accumulator), ((part.written, contiguous_strides(part.written)),)
+        fold = layout_of(inputs, part.written, (1,), ordered=False)
         width = width_for(device, program)
-    last = _Fold(record, program, fold, accumulator, width, 1, record.finish).stage(device, count, result)
-    return (*stages, last)
+    last = _Fold(record, program, fold, accumulator, width, 1, record.finish)
+    return _Reduction(tuple(partials), last.prepared(device, count, result))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from needle.backend.opencl.building.layout import elementwise_layout
 from needle.backend.opencl.building.types import cl_type
 from needle.backend.opencl.kernels.launchers import launches
+from needle.backend.opencl.kernels.prepared import PreparedLaunch
+from needle.backend.opencl.shapes.groups import Grain, groups_for
 from needle.backend.protocol import ArrayView
 from needle.dtypes import DType, Shape, float16, float64
 from needle.strides import Strides
@@ -22,23 +23,14 @@ if TYPE_CHECKING:
 Defines = dict[str, "str | int"]
 
 _INT, _LONG = np.dtype(np.int32), np.dtype(np.int64)
-_ROWS = (None, None, None, _INT, *(_LONG,) * 5)
+_ROWS = (None, None, _LONG, None, _INT, *(_LONG,) * 4)
 
 _TILE = 8  # the most vectors of neighbouring rows that a CPU's work-item takes at once
-_GRAIN = 4096  # elements that are worth a work-group of their own on a CPU
-_FEW_ROWS = 8192  # on a GPU, as many strided rows or more take a work-item each, fewer a group each
+_ELEMENTS = Grain(group=4096)  # a CPU's work-group: so many elements, each with an exponential
+_ROWS_BY_ITEM = Grain(group=1, item=1, rounded_up=True)  # a GPU's work-item: one row
+_FEW_ROWS = 8192  # fewer strided rows do not fill a GPU with a work-item each, and get a work-group each
+_MOST_ROW_GROUPS = 1 << 16  # the most work-groups of a GPU that take a row each; more rows, and they take several
 _SHORT = 32  # rows of up to so many elements are served by groups of so many work-items
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A launch but for the buffers and the position of the first element."""
-
-    kernel: Any
-    groups: tuple[int]
-    local: tuple[int]
-    layout: tuple[Any, int]  # the words of the rows' layout in device memory, and its rank
-    arguments: tuple[int, ...]
 
 
 @launches("softmax", result=0)
@@ -51,17 +43,19 @@ def _softmax(
     (x,), (out,) = inputs, outputs
     if 0 in out.shape:
         return
-    plan = device.softmax_plan(x.shape, x.strides, x.dtype, axis, result)
-    device.launch(plan.kernel, plan.groups, plan.local, x.buffer, out.buffer, *plan.layout, x.offset, *plan.arguments)
+    prepared = device.prepared(_prepare, x.shape, x.strides, x.dtype, axis, result)
+    prepared.launch(device, (x.buffer, out.buffer, x.offset))
 
 
-def softmax_plan(device: OpenCLDevice, shape: Shape, strides: Strides, dtype: DType, axis: int, result: int) -> Plan:
-    """How softmax and its kin along `axis` run on an array of that shape, strides and dtype."""
+def _prepare(
+    device: OpenCLDevice, shape: Shape, strides: Strides, dtype: DType, axis: int, result: int
+) -> PreparedLaunch:
+    """The launch of softmax or its kin along `axis`, on an array of that shape, strides and dtype."""
     n, step = shape[axis], strides[axis]
     outer = _without(shape, axis)
     rows, inner = prod(outer), prod(shape[axis + 1 :])
     by_rows = inner == 1 and (step == 1 or n == 1)
-    if device.launch_shape.local_size > 1:
+    if not device.launch_shape.on_cpu:
         by_rows = by_rows or rows < _FEW_ROWS
     layout = elementwise_layout(outer, (_without(strides, axis),))
     if by_rows:
@@ -70,10 +64,8 @@ def softmax_plan(device: OpenCLDevice, shape: Shape, strides: Strides, dtype: DT
         file, shaped, groups, tail = _by_columns(device, dtype, rows, n, _packed_run(shape, strides, axis))
     types = (*_ROWS, *(_LONG for _ in tail))
     kernel = device.kernel(f"{file}.cl", file, _defines(dtype, result) | shaped, types)
-    return Plan(
-        kernel, (groups,), (int(shaped["LOCAL"]),), (device.layout_buffer(layout), layout.rank),
-        (rows, n, step, inner, *tail),
-    )  # fmt: skip
+    arguments = (device.layout_buffer(layout), layout.rank, rows, n, step, inner, *tail)
+    return PreparedLaunch(kernel, (groups,), (int(shaped["LOCAL"]),), arguments)
 
 
 def _without(values: tuple[int, ...], axis: int) -> tuple[int, ...]:
@@ -100,38 +92,40 @@ _Shaped = tuple[str, Defines, int, tuple[int, ...]]
 
 
 def _by_rows(device: OpenCLDevice, dtype: DType, rows: int, n: int) -> _Shaped:
-    local = device.launch_shape.local_size
-    if local > 1:
-        local = min(local, _SHORT) if n <= _SHORT else local
-        return "softmax_rows", {"WIDTH": 1, "LOCAL": local}, min(rows, 1 << 16), ()
-    groups = max(1, min(device.launch_shape.groups, rows, rows * n // _GRAIN))
+    launch_shape = device.launch_shape
+    if not launch_shape.on_cpu:
+        local = min(launch_shape.local_size, _SHORT) if n <= _SHORT else launch_shape.local_size
+        return "softmax_rows", {"WIDTH": 1, "LOCAL": local}, min(rows, _MOST_ROW_GROUPS), ()
+    groups = groups_for(launch_shape, rows, _ELEMENTS.worth(launch_shape, rows * n))
     return "softmax_rows", _vectors(device, dtype) | {"UNROLL": 4}, groups, ()
 
 
 def _by_columns(device: OpenCLDevice, dtype: DType, rows: int, n: int, run: int) -> _Shaped:
-    local, most = device.launch_shape.local_size, device.launch_shape.groups
-    if local > 1:  # each work-item a row
-        return "softmax_columns", {"WIDTH": 1, "LOCAL": local}, min(most, -(-rows // local)), (rows, 1)
+    launch_shape = device.launch_shape
+    if not launch_shape.on_cpu:
+        groups = groups_for(launch_shape, _ROWS_BY_ITEM.worth(launch_shape, rows))
+        return "softmax_columns", {"WIDTH": 1, "LOCAL": launch_shape.local_size}, groups, (rows, 1)
     shape = _vectors(device, dtype)
     width = int(shape["WIDTH"])
     tail: tuple[int, ...] = ()
     if run >= width:
-        tile = _tile(width, rows, run, most)
+        tile = _tile(width, rows, run, launch_shape.groups)
         shape, tail = shape | {"TILE": _TILE}, (run, tile)
         units = rows // run * -(-run // tile)
     else:
         shape = shape | {"PACKED": 0}
         units = -(-rows // width)
-    return "softmax_columns", shape, max(1, min(most, units, rows * n // _GRAIN)), tail
+    groups = groups_for(launch_shape, units, _ELEMENTS.worth(launch_shape, rows * n))
+    return "softmax_columns", shape, groups, tail
 
 
 def _tile(width: int, rows: int, run: int, groups: int) -> int:
-    """How many rows side by side a work-item takes: as many as leave work for all groups."""
+    """The number of neighbouring rows that a work-item takes: few enough that all work-groups have some."""
     vectors = max(1, min(_TILE, rows // (width * groups)))
     return min(vectors * width, run)
 
 
 def _packed_run(shape: Shape, strides: Strides, axis: int) -> int:
-    """How many neighbouring rows lie side by side in memory; 0 if none do."""
+    """The number of neighbouring rows that lie side by side in memory; 0 if none do."""
     inner = elementwise_layout(shape[axis + 1 :], (strides[axis + 1 :],))
     return inner.shape[-1] if inner.strides[0][-1] == 1 else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pyopencl as cl
@@ -14,17 +14,23 @@ from needle.backend.opencl import kernels as launchers
 from needle.backend.opencl.building import caches, programs
 from needle.backend.opencl.building.layout import Layout
 from needle.backend.opencl.finding import forks
+from needle.backend.opencl.kernels.prepared import Remembering
 from needle.backend.opencl.running import faults, transfer
 from needle.backend.opencl.running.memory import Memory, limit_from_environment
 from needle.backend.opencl.running.submission import Submission
 from needle.backend.opencl.running.traced import recorded
-from needle.backend.opencl.shapes import saved as saved
+from needle.backend.opencl.shapes import saved
 from needle.backend.opencl.shapes.launch_shape import LaunchShape
 from needle.backend.protocol import ArrayView, Device, DeviceInfo, Expression, MemoryInfo, checked_limit
 from needle.backend.records import FusedProgram, Primitive, Reduction
 from needle.dtypes import DType, Scalar, Shape
 from needle.errors import OutOfMemoryError
 from needle.locks import freed_in_children
+
+R = TypeVar("R")
+
+#: Prepared launches that a device keeps, those of all kernel families together.
+KEPT_LAUNCHES = 1 << 14
 
 #: Compiled kernels that a device keeps: drivers hold 0.1 to 3 MB of code for each.
 KEPT_KERNELS = 1024
@@ -51,14 +57,14 @@ class OpenCLDevice(Device):
         self._kernels: dict[object, cl.Kernel] = {}
         self._expression_kernels: dict[object, cl.Kernel] = {}
         self.layout_buffer = lru_cache(maxsize=4096)(self._write_layout)
-        self.reduction_stages = lru_cache(maxsize=4096)(partial(launchers.reduction_stages, self))
-        self.softmax_plan = lru_cache(maxsize=4096)(partial(launchers.softmax_plan, self))
-        self.elementwise_plan = lru_cache(maxsize=4096)(partial(launchers.elementwise_plan, self))
+        self._prepared = lru_cache(maxsize=KEPT_LAUNCHES)(self._prepare)
+        #: `prepared(prepare, *what)` is `prepare(self, *what)`, remembered until the launch shape changes.
+        self.prepared = cast(Remembering, self._prepared)
         self._launch_shape = saved.launch_shape_of(cl_device)
 
     @property
     def launch_shape(self) -> LaunchShape:
-        """How kernels are shaped here. A new one must suit the device (ValueError), and drops what was planned."""
+        """How launches are shaped here. A new one must suit the device (ValueError), and drops what was prepared."""
         return self._launch_shape
 
     @launch_shape.setter
@@ -66,7 +72,7 @@ class OpenCLDevice(Device):
         launch_shape.check(self.cl_device)
         with self.lock:
             self._launch_shape = launch_shape
-            self._forget_plans()
+            self._forget_prepared()
 
     # -- memory ---------------------------------------------------------------------------------
 
@@ -202,9 +208,9 @@ class OpenCLDevice(Device):
         if found is None:
             self._check_process()
             with self.lock:
-                if len(self._kernels) >= KEPT_KERNELS:  # all go, as nobody counts which are used: plans hold them
-                    self._kernels.clear()
-                    self._forget_plans()
+                if len(self._kernels) >= KEPT_KERNELS:
+                    self._kernels.clear()  # all of them, as nobody counts which are used: prepared launches hold them
+                    self._forget_prepared()
                 program = programs.build(self.context, file, defines)
                 found = self._kernels[key] = caches.repairing_launchers(_kernel_of, program, name, arguments)
                 found.written = partial(programs.written, file, name, defines)
@@ -217,10 +223,12 @@ class OpenCLDevice(Device):
             found = self._expression_kernels[key] = build()
         return found
 
-    def _forget_plans(self) -> None:
+    def _prepare(self, prepare: Callable[..., R], *what: Any) -> R:
+        return prepare(self, *what)
+
+    def _forget_prepared(self) -> None:
         """Drop all that was derived from the launch shape and the kernels, to be made again when it is asked for."""
-        for plan in (self.reduction_stages, self.softmax_plan, self.elementwise_plan):
-            plan.cache_clear()
+        self._prepared.cache_clear()
         self._expression_kernels.clear()
 
     def _write_layout(self, layout: Layout) -> cl.MemoryObject:
@@ -229,7 +237,8 @@ class OpenCLDevice(Device):
 
     def launch(self, kernel: cl.Kernel, groups: Sequence[int], local: Sequence[int], *arguments: Any) -> None:
         """Launch `kernel` over `groups` work-groups of `local` work-items in each dimension; do not wait."""
-        self._check_process()
+        if forks.lost:  # `_check_process`, without the time of a call
+            raise forks.error(self.name)
         size = groups if local == _SINGLE else tuple([g * n for g, n in zip(groups, local, strict=True)])
         with self.lock:
             waiting = self._submission.add(kernel, size, local, arguments)

@@ -11,7 +11,7 @@ buffers say so (an attribute `lost`), and reading them is an error for as long a
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyopencl as cl
 
@@ -20,15 +20,16 @@ from needle.backend.opencl.running.traced import recorded
 from needle.backend.tracing import Tracer
 from needle.errors import DeviceError
 
-#: A kernel, its work-items, those of a work-group, and its arguments.
-_Launch = tuple[cl.Kernel, Sequence[int], Sequence[int], tuple[Any, ...]]
+#: A launch that waits: its kernel, work-items, work-items of a work-group, and arguments. It is a plain tuple because
+#: every launch makes one: to make a NamedTuple would add a twentieth to the time of a launch.
+HeldLaunch: TypeAlias = tuple[cl.Kernel, Sequence[int], Sequence[int], tuple[Any, ...]]
 
 
 class Submission:
     """The launches that were made but not yet enqueued, in their order. Not thread-safe: the device locks."""
 
     def __init__(self) -> None:
-        self._held: list[_Launch] = []
+        self._held: list[HeldLaunch] = []
         self._throttle = Throttle()
         self.refused = False  # whether the latest flush ended with a launch that the driver refused: the first now
         self._has_losses = False  # until there are some nobody looks for them
@@ -42,8 +43,10 @@ class Submission:
 
     def withdraw(self, arguments: tuple[Any, ...]) -> None:
         """Forget the latest launch, which has these arguments, if it still waits."""
-        if self._held and self._held[-1][3] is arguments:
-            self._held.pop()
+        if self._held:
+            _, _, _, latest = self._held[-1]
+            if latest is arguments:
+                self._held.pop()
 
     def flush(self, queue: cl.CommandQueue, tracer: Tracer | None) -> None:
         """Enqueue all that is waiting, and tell the tracer. What is refused goes on waiting, with all behind it."""
@@ -73,13 +76,14 @@ class Submission:
 
         `in_making`: whoever makes the last launch hears of the error, so that nobody takes it for made.
         """
-        kernel = self._held[0][0]
+        kernel, _, _, _ = self._held[0]
         cause = error.__cause__ or error
         why = f"the launch of kernel {kernel.function_name!r} failed: {type(cause).__name__}: {cause}"
-        kept: list[_Launch] = []
+        kept: list[HeldLaunch] = []
         last = len(self._held) - 1
         for k, launch in enumerate(self._held):
-            if k > 0 and not any(map(_why_lost, launch[3])):
+            _, _, _, arguments = launch
+            if k > 0 and not any(map(_why_lost, arguments)):
                 kept.append(launch)
             elif k < last or not in_making:
                 self._has_losses = True
@@ -100,7 +104,7 @@ def _why_lost(argument: Any) -> str | None:
     return getattr(argument, "lost", None)
 
 
-def _written(launch: _Launch) -> list[Any]:
+def _written(launch: HeldLaunch) -> list[Any]:
     """The buffers that a launch writes: all that it has, if its kernel does not tell."""
     kernel, _, _, arguments = launch
     written = getattr(kernel, "written", None)

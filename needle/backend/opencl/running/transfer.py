@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyopencl as cl
 
-from needle.backend.opencl.kernels.elementwise import expression_arguments
+from needle.backend.opencl.kernels.elementwise import expression_arguments, prepare_elementwise
 from needle.backend.opencl.kernels.folding import Partial, reading
 from needle.backend.protocol import Buffer
 from needle.dtypes import DType, Shape
@@ -54,9 +54,9 @@ def enqueue_copy(
     shape = (nbytes // word.itemsize,)
     expression = reading(Partial(source, shape, word, offset // word.itemsize))
     outputs = [Partial(target, shape, word)]
-    plan = device.elementwise_plan(expression.program, 1, ((shape, (1,)),) * 2)
-    plan.kernel.set_args(*plan.arguments, *expression_arguments(expression, outputs))
-    return cl.enqueue_nd_range_kernel(queue, plan.kernel, [plan.groups[0] * plan.local[0]], plan.local)
+    launch = device.prepared(prepare_elementwise, expression.program, 1, ((shape, (1,)),) * 2)
+    launch.kernel.set_args(*launch.arguments, *expression_arguments(expression, outputs))
+    return cl.enqueue_nd_range_kernel(queue, launch.kernel, [launch.groups[0] * launch.local[0]], launch.local)
 
 
 class HostMemory:
