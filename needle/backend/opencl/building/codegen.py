@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from needle.backend.opencl.building.types import arithmetic_type, cl_type
+from needle.backend.opencl.building.types import argument_dtype, cl_type, compute_type, is_narrow
 from needle.backend.records import FusedProgram, Node
-from needle.dtypes import DType, is_float, is_integer
+from needle.dtypes import DType, is_bool, is_float, is_integer, kind_of
 
 _NAMES = re.compile(r"\b[xyzT]\b")
 
@@ -26,7 +26,7 @@ def type_definitions(dtypes: Sequence[DType]) -> str:
         if is_integer(dtype):
             lines.append(f"DEFINE_INTEGER({name})")
         elif is_float(dtype):
-            lines.append(f"DEFINE_FLOAT({arithmetic_type(dtype)})")
+            lines.append(f"DEFINE_FLOAT({compute_type(dtype)})")
     return " ".join(dict.fromkeys(lines))
 
 
@@ -48,9 +48,7 @@ def _arrays(program: FusedProgram, output_count: int) -> list[tuple[str, str]]:
 
 
 def _scalar_parameters(program: FusedProgram) -> list[str]:
-    # A half cannot be a kernel argument: it travels as a float.
-    scalars = ("float" if d.name == "float16" else cl_type(d) for d in program.scalars)
-    return [f"const {scalar} scalar{i}" for i, scalar in enumerate(scalars)]
+    return [f"const {cl_type(argument_dtype(dtype))} scalar{i}" for i, dtype in enumerate(program.scalars)]
 
 
 def loads(program: FusedProgram, output_count: int, columns: Sequence[str], full: bool) -> str:
@@ -123,20 +121,36 @@ def streaming_defines(program: FusedProgram, output_count: int) -> dict[str, str
     }
 
 
-def compute(program: FusedProgram) -> str:
-    """Statements that compute the program's outputs from its inputs, one for each node."""
+def compute(program: FusedProgram, output_count: int) -> str:
+    """Statements that compute the program's outputs from its inputs, one for each node.
+
+    The first `output_count` outputs are stored; a kernel that folds further ones gets them in the type to compute in.
+    """
     dtypes = program.dtypes
     lines = []
     first_scalar = len(program.inputs)
     for i, dtype in enumerate(program.scalars):
-        lines.append(f"const VEC({cl_type(dtype)}) v{first_scalar + i} = LIT({cl_type(dtype)}, scalar{i});")
+        lines.append(f"const VEC({cl_type(dtype)}) v{first_scalar + i} = {_scalar(dtype, f'scalar{i}')};")
     first_node = first_scalar + len(program.scalars)
     for i, node in enumerate(program.nodes):
         value = _expression(node, [dtypes[j] for j in node.operands])
         lines.append(f"const VEC({cl_type(node.dtype)}) v{first_node + i} = {value};")
     for k, number in enumerate(program.outputs):
-        lines.append(f"const VEC({cl_type(dtypes[number])}) result{k} = v{number};")
+        dtype, value = dtypes[number], f"v{number}"
+        name, value = (cl_type(dtype), value) if k < output_count else (compute_type(dtype), _widened(dtype, value))
+        lines.append(f"const VEC({name}) result{k} = {value};")
     return "\n".join(lines)
+
+
+def _scalar(dtype: DType, name: str) -> str:
+    """A kernel's scalar parameter as a vector of `dtype`."""
+    literal = f"LIT({compute_type(dtype)}, {name})"
+    return f"CAST({cl_type(dtype)}, {literal})" if is_narrow(dtype) else literal
+
+
+def _widened(dtype: DType, value: str) -> str:
+    """A value of `dtype` in the type to compute in."""
+    return f"WIDEN({cl_type(dtype)}, {value})" if is_narrow(dtype) else value
 
 
 def _expression(node: Node, operand_dtypes: Sequence[DType]) -> str:
@@ -144,22 +158,27 @@ def _expression(node: Node, operand_dtypes: Sequence[DType]) -> str:
     record = node.record
     source = operand_dtypes[0]
     if record.typing == "cast":
-        value = f"v{node.operands[0]}"
-        if node.dtype.kind == "b":
-            return f"BOOL({value} != LIT({cl_type(source)}, 0))"
-        if is_float(node.dtype) and not is_float(source):
-            value = f"UNKNOWN({cl_type(source)}, {value})"
-        return f"CAST({cl_type(node.dtype)}, {value})"
-    dtype = node.dtype if record.typing == "select" else source
-    name = cl_type(dtype) if record.typing == "select" else arithmetic_type(dtype)
-    widened = name != cl_type(dtype)
-    values = (f"CAST({name}, v{i})" if widened else f"v{i}" for i in node.operands)
+        return _cast(_widened(source, f"v{node.operands[0]}"), source, node.dtype)
+    is_moved = record.typing == "select"  # then its values are not computed with, only chosen
+    dtype = node.dtype if is_moved else source
+    name = cl_type(dtype) if is_moved else compute_type(dtype)
+    values = (f"v{i}" if is_moved else _widened(dtype, f"v{i}") for i in node.operands)
     names = {"T": name, **dict(zip("xyz", values, strict=False))}
-    text = record.cl if isinstance(record.cl, str) else _for_kind(record.cl, dtype.kind)
+    text = record.cl if isinstance(record.cl, str) else _for_kind(record.cl, kind_of(dtype))
     value = _NAMES.sub(lambda m: names[m[0]], text)
     if record.typing in ("compare", "logical"):
         return f"BOOL({value})"
-    return f"CAST({cl_type(node.dtype)}, {value})" if widened else value
+    return value if name == cl_type(dtype) else f"CAST({cl_type(node.dtype)}, {value})"
+
+
+def _cast(value: str, source: DType, target: DType) -> str:
+    """`value`, computed in the type of `source`, as a value of `target`."""
+    computed = compute_type(source)
+    if is_bool(target):
+        return f"BOOL({value} != LIT({computed}, 0))"
+    if is_float(target) and not is_float(source):
+        value = f"UNKNOWN({computed}, {value})"
+    return f"CAST({cl_type(target)}, {value})"
 
 
 def _for_kind(choices: Mapping[str, str], kind: str) -> str:
@@ -181,7 +200,7 @@ def expression_defines(
         "TYPES": type_definitions(program.dtypes),
         "LOAD_FULL": loads(program, output_count, columns, full=True),
         "LOAD_TAIL": loads(program, output_count, columns, full=False),
-        "COMPUTE": compute(program),
+        "COMPUTE": compute(program, output_count),
         "STORE_FULL": stores(program, output_count, columns, full=True),
         "STORE_TAIL": stores(program, output_count, columns, full=False),
     }

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from needle.backend.opencl.building.layout import elementwise_layout
-from needle.backend.opencl.building.types import cl_type, wrapping_type
+from needle.backend.opencl.building.types import bits_type, cl_type, element_defines, is_narrow, missing_bits
 from needle.backend.protocol import ArrayView, Buffer
-from needle.dtypes import DType, float32
+from needle.dtypes import DType, compute_dtype
 
 if TYPE_CHECKING:
     from needle.backend.opencl.running.device import OpenCLDevice
@@ -20,9 +20,6 @@ _INT, _LONG, _ULONG = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.uint64
 _GATHER = (None,) * 4 + (_INT,) + (_LONG,) * 6 + (_ULONG,)
 _SCATTER = (None,) * 6 + (_INT,) * 3 + (_LONG,) * 8
 _NARROW = (None, None, _LONG)
-
-_ITEM_TYPES = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}
-_NAN_BITS = {2: 0x7E00, 4: 0x7FC00000, 8: 0x7FF8000000000000}
 
 _CPU_CHUNK = 4096  # elements of a run that gather copies as one unit on a CPU
 _GRAIN = 1 << 14  # elements that are worth a work-group of their own on a CPU
@@ -57,24 +54,23 @@ def _gather(
     if 0 in out.shape:
         return
     itemsize, launch_shape = x.dtype.itemsize, device.launch_shape
-    defines = _defines(device, _ITEM_TYPES[itemsize], indices.dtype) | {"GATHER": 1}
+    defines = _defines(device, {"T": bits_type(x.dtype)}, indices.dtype) | {"GATHER": 1}
     if launch_shape.local_size == 1:
         defines |= {"CHUNK": _CPU_CHUNK, "WIDTH": launch_shape.width(itemsize)}
     layout = elementwise_layout(out.shape, (x_strides, index_strides))
     size, run = prod(out.shape), layout.shape[-1]
     units = size // run * -(-run // int(defines.get("CHUNK", 1)))
     groups = _groups(device, units, size)
-    missing = _NAN_BITS[itemsize] if x.dtype.kind == "f" else 0
     kernel = device.kernel("index.cl", "gather", defines, _GATHER)
     device.launch(
         kernel, (groups,), (launch_shape.local_size,), x.buffer, indices.buffer, out.buffer,
         device.layout_buffer(layout), layout.rank, x.offset, indices.offset,
-        size // run, run, x.shape[axis], x.strides[axis], missing,
+        size // run, run, x.shape[axis], x.strides[axis], missing_bits(x.dtype),
     )  # fmt: skip
 
 
-def _defines(device: OpenCLDevice, element: str, index_dtype: DType) -> Defines:
-    return {"T": element, "INDEX_T": cl_type(index_dtype), "LOCAL": device.launch_shape.local_size}
+def _defines(device: OpenCLDevice, element: Defines, index_dtype: DType) -> Defines:
+    return {**element, "INDEX_T": cl_type(index_dtype), "LOCAL": device.launch_shape.local_size}
 
 
 def _groups(device: OpenCLDevice, units: int, size: int) -> int:
@@ -112,8 +108,8 @@ def _scatter(
         for a, b in ((0, axis), (axis, middle), (middle, len(updates.shape)))
     ]
     outer, count, inner = (prod(updates.shape[a:b]) for a, b in ((0, axis), (axis, middle), (middle, None)))
-    is_half = out.dtype.name == "float16"
-    target: Buffer = device.empty(prod(out.shape), float32) if is_half else out.buffer
+    narrow = is_narrow(out.dtype)
+    target: Buffer = device.empty(prod(out.shape), compute_dtype(out.dtype)) if narrow else out.buffer
     defines = _scatter_defines(device, updates.dtype, indices.dtype)
     by_column = inner > 1 and any(parts[2].strides[1])
     name, row_parts, column_parts, groups = _partition(device, outer, count, inner, size, by_column)
@@ -124,18 +120,16 @@ def _scatter(
         *map(device.layout_buffer, parts), *(part.rank for part in parts), updates.offset, indices.offset,
         outer, count, inner, size, row_parts, column_parts,
     )  # fmt: skip
-    if is_half:
+    if narrow:
         total = prod(out.shape)
         kernel = device.kernel("index.cl", "narrow", defines, _NARROW)
         device.launch(kernel, (_groups(device, total, total),), (local,), target, out.buffer, total)
 
 
 def _scatter_defines(device: OpenCLDevice, dtype: DType, index_dtype: DType) -> Defines:
-    defines = _defines(device, wrapping_type(dtype), index_dtype) | {"SCATTER": 1}
-    if dtype.name == "float16":
-        return defines | {"HALF": 1}
-    width = device.launch_shape.width(dtype.itemsize) if device.launch_shape.local_size == 1 else 1
-    return defines | {"SUM_T": wrapping_type(dtype), "WIDTH": width}
+    in_vectors = device.launch_shape.local_size == 1 and not is_narrow(dtype)
+    width = device.launch_shape.width(dtype.itemsize) if in_vectors else 1
+    return _defines(device, element_defines(dtype, wraps=True), index_dtype) | {"SCATTER": 1, "WIDTH": width}
 
 
 def _partition(

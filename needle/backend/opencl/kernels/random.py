@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from needle.backend.opencl.building.types import cl_type
+from needle.backend.opencl.building.types import element_defines
 from needle.backend.protocol import ArrayView
-from needle.dtypes import DType, Shape, float16, float32, float64
+from needle.dtypes import DType, Shape, compute_dtype
 
 if TYPE_CHECKING:
     from needle.backend.opencl.running.device import OpenCLDevice
@@ -27,8 +27,8 @@ def _uniform(
     device: OpenCLDevice, inputs: Arguments, outputs: Arguments, *, shape: Shape, dtype: DType,
     seed: int, offset: int, low: float, high: float, last: float,
 ) -> None:  # fmt: skip
-    real = _real(dtype)
-    scale = float(real.type(high) - real.type(low))
+    real = compute_dtype(dtype).type
+    scale = float(real(high) - real(low))
     _numbers(device, outputs[0], 0, seed, offset, (scale, low, last))
 
 
@@ -39,20 +39,11 @@ def _normal(
     _numbers(device, outputs[0], 1, seed, offset, (std, mean, 0.0))
 
 
-def _real(dtype: DType) -> DType:
-    return float64 if dtype == float64 else float32
-
-
 def _numbers(
     device: OpenCLDevice, out: ArrayView, kind: int, seed: int, offset: int, scaling: tuple[float, float, float]
 ) -> None:
-    real = _real(out.dtype)
-    bits = {float16: 11, float32: 24, float64: 53}[out.dtype]
-    defines: Defines = {"KIND": kind, "T": cl_type(out.dtype), "REAL": cl_type(real), "BITS": bits}
-    if out.dtype == float64:
-        defines["WIDE"] = 1
-    if out.dtype == float16:
-        defines["HALF"] = 1
+    real = compute_dtype(out.dtype)
+    defines: Defines = {"KIND": kind, **element_defines(out.dtype)}
     parameters = (None, _LONG, _ULONG, _ULONG, real, real, real)
     _launch(device, out, "numbers", defines, parameters, (seed, offset, *scaling))
 
@@ -61,7 +52,7 @@ def _bernoulli(
     device: OpenCLDevice, inputs: Arguments, outputs: Arguments, *, shape: Shape,
     seed: int, offset: int, threshold: int,
 ) -> None:  # fmt: skip
-    defines: Defines = {"KIND": 2, "T": "uchar"}
+    defines: Defines = {"KIND": 2, **element_defines(outputs[0].dtype)}
     parameters = (None, _LONG, _ULONG, _ULONG, _ULONG)
     _launch(device, outputs[0], "bernoulli", defines, parameters, (seed, offset, threshold))
 

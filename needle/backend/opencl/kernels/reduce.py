@@ -29,7 +29,7 @@ from needle.backend.opencl.kernels.folding import (
 )
 from needle.backend.protocol import ArrayView, Expression
 from needle.backend.records import FusedProgram, Reduction
-from needle.dtypes import DType, Shape, float16, float32
+from needle.dtypes import DType, Shape, compute_dtype
 from needle.strides import contiguous_strides
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def reduction(
     output: ArrayView,
 ) -> None:
     """Fold `expression`, over `shape`, over `axes` into the contiguous `output`, in one launch or two."""
-    accumulator = float32 if output.dtype == float16 else output.dtype
+    accumulator = compute_dtype(output.dtype)
     inputs = geometry_of(expression)
     *first, last = device.reduction_stages(record, expression.program, inputs, shape, axes, output.dtype)
     for stage in first:
@@ -154,7 +154,7 @@ def reduction_stages(
 ) -> tuple[Stage, ...]:
     """The launches that fold `program` over `shape` and `inputs`: all that does not depend on the arrays."""
     count = prod(shape[a] for a in axes)
-    accumulator = float32 if result == float16 else result
+    accumulator = compute_dtype(result)
     width = width_for(device, program, accumulator)
     fold = layout_of(inputs, shape, axes, ordered=False)
     stages: list[Stage] = []
