@@ -31,21 +31,23 @@
 
 #include "special.h"
 
-// A literal of scalar type T in every lane; REAL keeps the precision that T has.
+// A vector with a number of scalar type T in every lane. LIT converts any expression to T. REAL takes a decimal literal and
+// gives it the precision of T, so that the compiler needs no double for a float.
 #define LIT(T, value) ((VEC(T))((T)(value)))
 #define REAL(T, value) ((VEC(T))(REAL_##T(value)))
 #define REAL_float(value) value##f
 #define REAL_double(value) value
 
-// A comparison is -1 a lane on vectors of the compared width, 1 on scalars: 0 or 1 in a byte either way.
+// 0 or 1 in an unsigned char, from a condition: true is -1 in each lane of a vector, but 1 as a scalar.
 #define BOOL(condition) (CAT(convert_, VEC(uchar))(condition) & (VEC(uchar))(1))
 
 // x where the condition holds, else y. A vector condition must be as wide as T.
 #define SELECT(T, condition, x, y) ((CAT(convert_, VEC(MASK(T)))(condition) != LIT(MASK(T), 0)) ? (x) : (y))
 
-// x, but nothing that the compiler knows of, if it comes through SPIR. Mesa's takes 0 * x and 0 / x for 0, and 0 + x for x,
-// where it knows the 0, as of `x ^ x`; Intel's takes sin(x) and cos(x) together, by a function that rounds otherwise.
-// get_work_dim() is at most 3.
+// x, hidden from a compiler that reads SPIR: it cannot tell that the value is x, and so applies no rule to it. Mesa's
+// compiler replaces 0 * x and 0 / x by 0, and 0 + x by x, if it knows that an operand is 0, as it does of `x ^ x`. Intel's
+// replaces sin(x) beside cos(x) by one function for both, which rounds differently. get_work_dim() is at most 3, so that
+// the exclusive or changes nothing.
 #if defined(__SPIR32__) || defined(__SPIR64__)
 #define UNKNOWN(T, x) ((x) ^ LIT(T, get_work_dim() >> 2))
 #define UNKNOWN_REAL(T, x) CAT(as_, VEC(T))(UNKNOWN(MASK(T), CAT(as_, VEC(MASK(T)))(x)))
@@ -71,7 +73,7 @@
 #define LOAD_CONTIGUOUS(T, source) (*(__global const LOOSE(T) *)(source))
 #define STORE_CONTIGUOUS(T, target, value) *(__global LOOSE(T) *)(target) = (value)
 
-// Reads WIDTH rows of as many columns, neighbours lying along the rows and columns `stride` apart.
+// Reads a square of WIDTH rows and WIDTH columns. Neighbours in memory lie along a column, and columns are `stride` apart.
 #define DEFINE_BLOCK(T)                                                                                     \
     DEFINE_TRANSPOSE(T)                                                                                     \
     static inline void CAT(read_block_, T)(__global const T *source, INDEX stride, VEC(T) *rows) {          \
@@ -83,8 +85,8 @@
         for (int i = 0; i < WIDTH; i++) rows[i] = block[i];                                                 \
     }
 
-// Integer arithmetic that wraps around: overflow of signed integers would be undefined, and what a compiler makes of
-// it would depend on what else is in the kernel. Scalars shorter than an int become one before they are multiplied.
+// Integer arithmetic that wraps around, computed in an unsigned type. In C the overflow of a signed integer is undefined: a
+// compiler's result could depend on the code around it.
 #if WIDTH > 1
 #define TO_UNSIGNED(T, x) CAT(as_, VEC(UNSIGNED(T)))(x)
 #define FROM_UNSIGNED(T, x) CAT(as_, VEC(T))(x)
@@ -94,9 +96,10 @@
 #endif
 #define WRAP(T, x, operator, y) FROM_UNSIGNED(T, TO_UNSIGNED(T, x) operator TO_UNSIGNED(T, y))
 
-// Integer arithmetic as Python and NumPy have it. Division by zero gives 0; it and the quotient that does
-// not fit (lowest / -1) would trap on a CPU. Whether signs differ is told by an exclusive or: LLVM 15 crashes on
-// comparing those of chars that were floats (Rusticl). Powers go by repeated squaring and wrap around.
+// Division, remainder and powers of integers as NumPy defines them. Division by zero gives 0. A CPU would trap on it, and on
+// the one quotient that does not fit (lowest / -1), so both divide by 1 instead. An exclusive or tells whether two signs
+// differ: LLVM 15 (Rusticl) crashes on a comparison of the signs of chars that were converted from floats. Powers are
+// computed by repeated squaring, and wrap around.
 #define DEFINE_INTEGER(T)                                                                                   \
     static inline VEC(T) CAT(floor_divide_, T)(VEC(T) x, VEC(T) y) {                                        \
         const VEC(T) zero = LIT(T, 0), minus_one = LIT(T, -1), one = LIT(T, 1);                             \
@@ -124,7 +127,7 @@
         return (exponent < zero) ? inverse : result;                                                        \
     }
 
-// Floating-point division with Python's signs (NumPy's floor_divide and remainder).
+// Floor division and remainder of floats with the signs that Python and NumPy give them.
 #define DEFINE_FLOAT(T)                                                                                     \
     static inline VEC(T) CAT(remainder_, T)(VEC(T) x, VEC(T) y) {                                           \
         const VEC(T) zero = LIT(T, 0), left = FMOD(T, x, y);                                                \

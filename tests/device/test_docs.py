@@ -21,7 +21,7 @@ def blocks(guide: str, language: str) -> str:
     return "\n".join(found)
 
 
-@pytest.mark.parametrize("guide", ["add-an-op.md", "add-a-backend.md", "performance.md"])
+@pytest.mark.parametrize("guide", ["add-an-op.md", "add-a-backend.md", "debugging.md", "performance.md"])
 def test_guide(guide, device, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = set(ndl.ops.registry)

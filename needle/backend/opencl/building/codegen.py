@@ -1,8 +1,11 @@
-"""From a fused program to the defines that `cl/expression.h` asks for.
+"""Code generation: a fused program becomes the defines that `cl/expression.h` describes.
 
-What a kernel depends on is the program's structure and, for each operand, how its columns lie: side by side
-("contiguous"), all the same element ("uniform") or apart ("strided"). Shapes, strides and scalars' values
-are arguments, so that one compiled kernel serves every size.
+The code depends on the program's structure and on how each operand lies along the last axis, its columns: neighbours in
+memory ("contiguous"), one element repeated ("uniform") or elements apart ("strided"). Shapes, strides and the values of
+scalars are arguments of the kernel, so that one compiled kernel serves every size.
+
+In the code, `v0`, `v1`, ... are a program's values by number, `in1` and `out0` are pointers by operand, and `result0`
+is the value of the first output.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ _NAMES = re.compile(r"\b[xyzT]\b")
 
 
 def type_definitions(dtypes: Sequence[DType]) -> str:
-    """The DEFINE_ macros for every element type among `dtypes`."""
+    """The DEFINE_ macros that a kernel needs for the element types of `dtypes`."""
     lines = []
     for dtype in dict.fromkeys(dtypes):
         name = cl_type(dtype)
@@ -31,7 +34,7 @@ def type_definitions(dtypes: Sequence[DType]) -> str:
 
 
 def parameters(program: FusedProgram, output_count: int) -> str:
-    """The kernel's parameters for outputs, inputs and scalars, outputs and inputs with their first position."""
+    """The kernel's parameters: for each output and input a pointer and its first element's position, then scalars."""
     arrays = enumerate(_arrays(program, output_count))
     return ", ".join(
         [*(f"{pointer}{name}, const long start{k}" for k, (pointer, name) in arrays), *_scalar_parameters(program)]
@@ -39,7 +42,7 @@ def parameters(program: FusedProgram, output_count: int) -> str:
 
 
 def _arrays(program: FusedProgram, output_count: int) -> list[tuple[str, str]]:
-    """The outputs and inputs as (their pointer's type, the name that loads and stores know them by)."""
+    """For each output and input, the type of its pointer and the name of its pointer."""
     outputs = (program.dtypes[number] for number in program.outputs[:output_count])
     return [
         *((f"__global {cl_type(dtype)} *", f"out{k}") for k, dtype in enumerate(outputs)),
@@ -52,7 +55,7 @@ def _scalar_parameters(program: FusedProgram) -> list[str]:
 
 
 def loads(program: FusedProgram, output_count: int, columns: Sequence[str], full: bool) -> str:
-    """Statements that read one vector of each input: a whole one, or the row's last `lanes` elements."""
+    """Statements that read one vector of each input: a full one, or else the last `lanes` elements of the row."""
     lines = []
     for i, dtype in enumerate(program.inputs):
         operand = output_count + i
@@ -72,7 +75,10 @@ def loads(program: FusedProgram, output_count: int, columns: Sequence[str], full
 def block_defines(
     program: FusedProgram, output_count: int, columns: Sequence[str], turned: Sequence[bool]
 ) -> dict[str, str | int]:
-    """What `tiles` needs to read those inputs in blocks that are `turned`, of all operands; nothing if none is."""
+    """The defines with which `tiles` reads inputs in blocks; none if no input is `turned`.
+
+    `turned` says of each operand whether its neighbours lie along the rows (see `Layout.turned`).
+    """
     blocks, types = {}, []
     for i, dtype in enumerate(program.inputs):
         operand, name = output_count + i, cl_type(dtype)
@@ -95,7 +101,7 @@ def block_defines(
 
 
 def stores(program: FusedProgram, output_count: int, columns: Sequence[str], full: bool) -> str:
-    """Statements that write one vector of each output, or the row's last `lanes` elements."""
+    """Statements that write one vector of each output: a full one, or else the last `lanes` elements of the row."""
     lines = []
     for k in range(output_count):
         name = cl_type(program.dtypes[program.outputs[k]])
@@ -109,7 +115,7 @@ def stores(program: FusedProgram, output_count: int, columns: Sequence[str], ful
 
 
 def streaming_defines(program: FusedProgram, output_count: int) -> dict[str, str | int]:
-    """What `elementwise` needs to write whole vectors of its contiguous outputs past the caches."""
+    """The defines with which `elementwise` writes full vectors past the caches. All outputs must be contiguous."""
     vectors = [f"VEC({cl_type(program.dtypes[number])})" for number in program.outputs[:output_count]]
     rows = [f"out{k} + at[{k}]" for k in range(output_count)]
     targets = list(zip(vectors, rows, strict=True))
@@ -154,7 +160,7 @@ def _widened(dtype: DType, value: str) -> str:
 
 
 def _expression(node: Node, operand_dtypes: Sequence[DType]) -> str:
-    """A node's OpenCL expression over the values it reads."""
+    """The OpenCL C expression of a node, over the values of its operands."""
     record = node.record
     source = operand_dtypes[0]
     if record.typing == "cast":
@@ -182,13 +188,14 @@ def _cast(value: str, source: DType, target: DType) -> str:
 
 
 def _for_kind(choices: Mapping[str, str], kind: str) -> str:
+    """The expression of a record for a dtype's kind."""
     return next(text for kinds, text in choices.items() if kind in kinds)
 
 
 def expression_defines(
     program: FusedProgram, output_count: int, columns: Sequence[str], rank: int
 ) -> dict[str, str | int]:
-    """Everything that `cl/expression.h` needs, for a program that stores `output_count` outputs."""
+    """All defines of `cl/expression.h`, for a kernel that stores the first `output_count` outputs of `program`."""
     operands = output_count + len(program.inputs)
     return {
         "RANK": rank,
@@ -207,9 +214,9 @@ def expression_defines(
 
 
 def batch_defines(program: FusedProgram, slots: int, reads: Sequence[int]) -> dict[str, str | int]:
-    """Everything that `cl/elementwise_batch.cl` needs, for `slots` sets of contiguous arrays.
+    """All defines of `cl/elementwise_batch.cl`, for `slots` sets of contiguous arrays.
 
-    The outputs are a set's first arrays, the inputs those at the positions `reads`.
+    A set's first arrays are the outputs; its arrays at the positions `reads` are the inputs.
     """
     names = _arrays(program, len(program.outputs))
     places = [*range(len(program.outputs)), *reads]
