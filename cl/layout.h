@@ -7,15 +7,17 @@
 
 // Adds to `at` the offset of element `i` in each operand. Elements are counted over the first `axes` axes alone, of which
 // the last varies fastest.
+__attribute__((always_inline))  // so that constant numbers of axes and operands unroll its loops
 static inline void locate(__constant const long *layout, const int rank, const int axes, const int operands, INDEX i,
                           INDEX *at)
 {
-    for (int axis = axes - 1; axis >= 0; axis--) {
-        const INDEX next = axis ? i / (INDEX)layout[axis] : 0;
-        const INDEX position = i - next * (INDEX)layout[axis];
+    for (int axis = axes - 1; axis > 0; axis--) {
+        const INDEX next = i / (INDEX)layout[axis], position = i - next * (INDEX)layout[axis];
         for (int k = 0; k < operands; k++) at[k] += position * (INDEX)layout[(k + 1) * rank + axis];
         i = next;
     }
+    if (axes > 0)
+        for (int k = 0; k < operands; k++) at[k] += i * (INDEX)layout[(k + 1) * rank];
 }
 
 #endif

@@ -6,6 +6,7 @@ What a type of that name is stored and computed as, `cl/types.h` says.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -55,11 +56,13 @@ def element_defines(dtype: DType, *, wraps: bool = False) -> dict[str, str | int
     return {"T": wrapping_type(dtype) if wraps else cl_type(dtype)}
 
 
+@cache
 def bits_type(dtype: DType) -> str:
     """The type to copy elements of `dtype` in: an unsigned integer of the same size."""
     return cl_type(np.dtype(f"u{dtype.itemsize}"))
 
 
+@cache
 def missing_bits(dtype: DType) -> int:
     """The bits, as `bits_type` has them, of what stands for a missing element: NaN, or 0 of an integer or a bool."""
     return int(np.array(np.nan, dtype).view(f"u{dtype.itemsize}")) if is_float(dtype) else 0
