@@ -127,7 +127,7 @@
 // A vector of T that may lie at any element. A plain dereference of such a type is what compilers turn into one unaligned
 // load (vload16 is a call on some).
 #define LOOSE(T) CAT(T, _loose)
-#define DEFINE_LOOSE(T) typedef VEC(T) __attribute__((aligned(sizeof(T)))) LOOSE(T);
+#define DEFINE_LOOSE(T) CAT(DEFINE_LOOSE_, STORAGE(T))(T)
 
 // x, a scalar or a vector, converted to T.
 #define CAST(T, x) CAT(convert_, VEC(T))(x)
@@ -141,12 +141,19 @@
 #define LOAD_VECTOR(T, pointer, i) CAT(LOAD_VECTOR_, STORAGE(T))(T, pointer, i)
 #define STORE_VECTOR(T, pointer, i, value) CAT(STORE_VECTOR_, STORAGE(T))(T, pointer, i, value)
 
+#define DEFINE_LOOSE_PLAIN(T) typedef VEC(T) __attribute__((aligned(sizeof(T)))) LOOSE(T);
 #define WIDEN_PLAIN(T, x) (x)
 #define LOAD_PLAIN(T, pointer, i) (pointer)[i]
 #define STORE_PLAIN(T, pointer, i, value) (pointer)[i] = (value)
 #define LOAD_VECTOR_PLAIN(T, pointer, i) (*(__global const LOOSE(T) *)((pointer) + (i)))
 #define STORE_VECTOR_PLAIN(T, pointer, i, value) *(__global LOOSE(T) *)((pointer) + (i)) = (value)
 
+// A device that cannot compute in half has no vectors of halves. It still loads and stores them, converted.
+#ifdef cl_khr_fp16
+#define DEFINE_LOOSE_HALF(T) DEFINE_LOOSE_PLAIN(T)
+#else
+#define DEFINE_LOOSE_HALF(T)
+#endif
 #define WIDEN_HALF(T, x) CAST(float, x)
 #define LOAD_HALF(T, pointer, i) vload_half(i, pointer)
 #define STORE_HALF(T, pointer, i, value) vstore_half_rte(value, i, pointer)

@@ -33,9 +33,7 @@ def test_what_is_asked_for(monkeypatch: pytest.MonkeyPatch, value: str | None, a
 @pytest.mark.parametrize("value", ["kernel", "kernels:", "Kernels", "1"])
 def test_what_is_not_known(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("NEEDLE_DEBUG", value)
-    with pytest.raises(
-        ndl.DeviceError, match=f"NEEDLE_DEBUG='{value}' is not known; expected 'kernels'"
-    ):
+    with pytest.raises(ndl.DeviceError, match=f"NEEDLE_DEBUG='{value}' is not known; expected 'kernels'"):
         from_environment()
 
 
