@@ -6,9 +6,6 @@
 // reads positions instead of counting them (POSITIONS), chooses among those.
 #include "expression.h"
 
-#ifndef LOCAL
-#define LOCAL 1
-#endif
 // Whether the input is a first launch's values, with their positions in `positions`.
 #ifndef POSITIONS
 #define POSITIONS 0
@@ -59,7 +56,7 @@ void argreduce(__global ACC *restrict values, __global long *restrict output, co
     __local long shared_at[LOCAL];
     const int item = (int)get_local_id(0);
 #endif
-    FOR_TASKS(task, outputs * segments) {
+    FOR_GROUP_UNITS(task, outputs * segments) {
         const INDEX fold = task / (INDEX)segments;
         const INDEX begin = (task - fold * (INDEX)segments) * per_segment;
         const INDEX end = min(begin + per_segment, vectors);
@@ -69,7 +66,7 @@ void argreduce(__global ACC *restrict values, __global long *restrict output, co
             const INDEX row = vector / per_row;
             INDEX place = vector - row * per_row;
             INDEX at[OPERANDS] = {0};
-            locate(fold * (INDEX)fold_rows + row, layout, at);
+            MOVE_TO_ROW(fold * (INDEX)fold_rows + row, at);
             const INDEX stop = min(full, place + (end - vector));
             const places_t all = first_lanes(WIDTH);
             for (; place < stop; place += LOCAL, vector += LOCAL) {

@@ -10,10 +10,6 @@
 // along the rows, squares of which are transposed in registers.
 #include "expression.h"
 
-// Work-items of a work-group: 1 on a CPU (lanes are the vector's), up to 256 on a GPU.
-#ifndef LOCAL
-#define LOCAL 1
-#endif
 // Rows of a tile: on a GPU the elements of a cache line or two; on a CPU, where each column is another page of
 // memory, more of them.
 #ifndef TILE
@@ -40,7 +36,7 @@ void elementwise(__constant const long *layout, const long rows, const long per_
         const INDEX row = RANK > 1 ? vector / per_row : 0;
         INDEX place = vector - row * per_row;
         INDEX at[OPERANDS] = {0};
-        locate(row, layout, at);
+        MOVE_TO_ROW(row, at);
         const INDEX stop = min(full, place + (end - vector));
 #ifdef STREAM_FULL
         for (; CAN_STREAM && place < stop; place += LOCAL, vector += LOCAL) {
@@ -96,7 +92,7 @@ void tiles(__constant const long *layout, const long rows, const long per_group,
         const INDEX bottom = place < per_row ? min(top + TILE, height) : 0;
         INDEX row = top + item / ACROSS;
         INDEX at[OPERANDS] = {0};
-        locate(outer * height + row, layout, at);
+        MOVE_TO_ROW(outer * height + row, at);
         const INDEX column = place * WIDTH;
         const int lanes = (int)(columns - column);
 #ifdef LOAD_BLOCK

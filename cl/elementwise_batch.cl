@@ -25,10 +25,6 @@
 #endif
 #include "expression.h"
 
-// Work-items of a work-group: 1 on a CPU (lanes are the vector's), up to 256 on a GPU.
-#ifndef LOCAL
-#define LOCAL 1
-#endif
 
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
 void elementwise_batch(const long per_group, PARAMETERS) {

@@ -1,58 +1,53 @@
-// How a fused elementwise expression reads its operands, computes and writes, whatever kernel it stands in.
+// A fused elementwise expression: how any kernel reads its operands, computes it and writes its results.
 //
-// The launcher defines, from the expression:
-//   RANK              axes left after merging; the last one is walked in vectors, the others are rows
-//   OPERANDS          arrays taking part, outputs first
-//   PARAMETERS        the kernel's parameters for them: a pointer and the position of the first element each
-//   MOVE_TO_STARTS    statements moving the pointers to those positions: INDEX need not reach so far
+// The launcher (building/codegen.py) writes the expression as defines:
+//   RANK              how many axes are left after merging; the last one is walked in vectors, the others count rows
+//   OPERANDS          how many arrays take part; outputs come first
+//   PARAMETERS        the kernel's parameters for them: for each array a pointer and the position of its first element
+//   MOVE_TO_STARTS    statements that move the pointers to those positions, which an INDEX may be too small for
 //   TYPES             DEFINE_ACCESS, DEFINE_INTEGER or DEFINE_FLOAT for each element type that occurs
-//   LOAD_FULL         statements reading one vector of each input at element `column` of the row
-//   LOAD_TAIL         the same for the last `lanes` elements of a row; further lanes repeat the first
-//   COMPUTE           statements computing the outputs, each named `result0`, `result1`, ...
-//   STORE_FULL, STORE_TAIL   statements writing them
-//   STREAM_FULL       if results are large: as STORE_FULL, past the caches, where CAN_STREAM holds for the row
-// and for `tiles` on a CPU, where inputs' neighbours lie along the rows:
-//   BLOCK_TYPES       DEFINE_BLOCK for the element types of those inputs
-//   LOAD_BLOCK        statements reading WIDTH rows of such inputs at once, to be taken one by one
-//   LOAD_ROW          as LOAD_FULL, with those inputs' vectors from row `u` of what LOAD_BLOCK read
-// A value of a bool array is 0 or 1 in an unsigned char.
+//   LOAD_FULL         statements that read one vector of each input, from element `column` of the row on
+//   LOAD_TAIL         the same for the last `lanes` elements of a row; the lanes beyond them repeat the row's first
+//   COMPUTE           statements that compute the outputs; their values are named `result0`, `result1`, ...
+//   STORE_FULL, STORE_TAIL   statements that write one vector of each output, or `lanes` elements
+// For large results:
+//   STREAM_FULL       as STORE_FULL, but past the caches
+//   CAN_STREAM        whether the outputs' rows are aligned so that STREAM_FULL may write them
+// For `tiles` on a CPU, where the neighbours of an input's elements lie along the rows:
+//   BLOCK_TYPES       DEFINE_BLOCK for the element types of such inputs
+//   LOAD_BLOCK        statements that read WIDTH rows of such inputs at once
+//   LOAD_ROW          as LOAD_FULL, but such inputs' vectors come from row `u` of what LOAD_BLOCK has read
+// A value of a bool array is 0 or 1 in an unsigned char. A value of a narrow type (types.h) is kept as it is stored, and
+// widened for each operation.
 #ifndef NEEDLE_EXPRESSION_H
 #define NEEDLE_EXPRESSION_H
 #include "common.h"
+#include "layout.h"
+#include "types.h"
+#include "units.h"
 
 // Each operation is rounded by itself, so that a result does not depend on what it was fused with.
 #pragma OPENCL FP_CONTRACT OFF
 
 #include "special.h"
 
-// A literal of scalar type T in every lane; REAL keeps the precision that T has.
+// A vector with a number of scalar type T in every lane. LIT converts any expression to T. REAL takes a decimal literal and
+// gives it the precision of T, so that the compiler needs no double for a float.
 #define LIT(T, value) ((VEC(T))((T)(value)))
 #define REAL(T, value) ((VEC(T))(REAL_##T(value)))
 #define REAL_float(value) value##f
 #define REAL_double(value) value
 
-// A comparison is -1 a lane on vectors of the compared width, 1 on scalars: 0 or 1 in a byte either way.
+// 0 or 1 in an unsigned char, from a condition: true is -1 in each lane of a vector, but 1 as a scalar.
 #define BOOL(condition) (CAT(convert_, VEC(uchar))(condition) & (VEC(uchar))(1))
-#define CAST(T, x) CAT(convert_, VEC(T))(x)
 
-// The integer type as wide as T, which a vector condition must have.
-#define MASK_char char
-#define MASK_uchar char
-#define MASK_short short
-#define MASK_ushort short
-#define MASK_int int
-#define MASK_uint int
-#define MASK_long long
-#define MASK_ulong long
-#define MASK_half short
-#define MASK_float int
-#define MASK_double long
-#define MASK(T) CAT(MASK_, T)
+// x where the condition holds, else y. A vector condition must be as wide as T.
 #define SELECT(T, condition, x, y) ((CAT(convert_, VEC(MASK(T)))(condition) != LIT(MASK(T), 0)) ? (x) : (y))
 
-// x, but nothing that the compiler knows of, if it comes through SPIR. Mesa's takes 0 * x and 0 / x for 0, and 0 + x for x,
-// where it knows the 0, as of `x ^ x`; Intel's takes sin(x) and cos(x) together, by a function that rounds otherwise.
-// get_work_dim() is at most 3.
+// x, hidden from a compiler that reads SPIR: it cannot tell that the value is x, and so applies no rule to it. Mesa's
+// compiler replaces 0 * x and 0 / x by 0, and 0 + x by x, if it knows that an operand is 0, as it does of `x ^ x`. Intel's
+// replaces sin(x) beside cos(x) by one function for both, which rounds differently. get_work_dim() is at most 3, so that
+// the exclusive or changes nothing.
 #if defined(__SPIR32__) || defined(__SPIR64__)
 #define UNKNOWN(T, x) ((x) ^ LIT(T, get_work_dim() >> 2))
 #define UNKNOWN_REAL(T, x) CAT(as_, VEC(T))(UNKNOWN(MASK(T), CAT(as_, VEC(MASK(T)))(x)))
@@ -61,37 +56,10 @@
 #define UNKNOWN_REAL(T, x) (x)
 #endif
 
-// Smallest and largest value of a type: where a maximum or a minimum starts.
-#define LOWEST(T) CAT(LOWEST_, T)
-#define LOWEST_uchar 0
-#define LOWEST_ushort 0
-#define LOWEST_uint 0
-#define LOWEST_ulong 0
-#define LOWEST_char CHAR_MIN
-#define LOWEST_short SHRT_MIN
-#define LOWEST_int INT_MIN
-#define LOWEST_long LONG_MIN
-#define LOWEST_half -INFINITY
-#define LOWEST_float -INFINITY
-#define LOWEST_double -INFINITY
-#define HIGHEST(T) CAT(HIGHEST_, T)
-#define HIGHEST_uchar UCHAR_MAX
-#define HIGHEST_ushort USHRT_MAX
-#define HIGHEST_uint UINT_MAX
-#define HIGHEST_ulong ULONG_MAX
-#define HIGHEST_char CHAR_MAX
-#define HIGHEST_short SHRT_MAX
-#define HIGHEST_int INT_MAX
-#define HIGHEST_long LONG_MAX
-#define HIGHEST_half INFINITY
-#define HIGHEST_float INFINITY
-#define HIGHEST_double INFINITY
-
-// Vectors in memory need only the alignment of their elements; a plain dereference of such a type is what
-// compilers turn into one unaligned load (vload16 is a call on some). Lanes beyond a row's end are read
-// from the row's first lane and never written.
+// Reading and writing elements of T as they are stored. Lanes beyond a row's end are read from the row's first lane and
+// never written.
 #define DEFINE_ACCESS(T)                                                                                    \
-    typedef VEC(T) __attribute__((aligned(sizeof(T)))) CAT(T, _loose);                                      \
+    DEFINE_LOOSE(T)                                                                                         \
     static inline VEC(T) CAT(gather_, T)(__global const T *source, INDEX stride, int lanes) {               \
         union { VEC(T) vector; T lane[WIDTH]; } value;                                                      \
         for (int i = 0; i < WIDTH; i++) value.lane[i] = source[(i < lanes ? i : 0) * stride];               \
@@ -102,10 +70,10 @@
         value.vector = vector;                                                                              \
         for (int i = 0; i < lanes; i++) target[i * stride] = value.lane[i];                                 \
     }
-#define LOAD_CONTIGUOUS(T, source) (*(__global const CAT(T, _loose) *)(source))
-#define STORE_CONTIGUOUS(T, target, value) *(__global CAT(T, _loose) *)(target) = (value)
+#define LOAD_CONTIGUOUS(T, source) (*(__global const LOOSE(T) *)(source))
+#define STORE_CONTIGUOUS(T, target, value) *(__global LOOSE(T) *)(target) = (value)
 
-// Reads WIDTH rows of as many columns, neighbours lying along the rows and columns `stride` apart.
+// Reads a square of WIDTH rows and WIDTH columns. Neighbours in memory lie along a column, and columns are `stride` apart.
 #define DEFINE_BLOCK(T)                                                                                     \
     DEFINE_TRANSPOSE(T)                                                                                     \
     static inline void CAT(read_block_, T)(__global const T *source, INDEX stride, VEC(T) *rows) {          \
@@ -117,32 +85,21 @@
         for (int i = 0; i < WIDTH; i++) rows[i] = block[i];                                                 \
     }
 
-// Integer arithmetic that wraps around: overflow of signed integers would be undefined, and what a compiler makes of
-// it would depend on what else is in the kernel. Scalars shorter than an int become one before they are multiplied.
+// Integer arithmetic that wraps around, computed in an unsigned type. In C the overflow of a signed integer is undefined: a
+// compiler's result could depend on the code around it.
 #if WIDTH > 1
-#define UNSIGNED_char uchar
-#define UNSIGNED_uchar uchar
-#define UNSIGNED_short ushort
-#define UNSIGNED_ushort ushort
-#define TO_UNSIGNED(T, x) CAT(as_, VEC(CAT(UNSIGNED_, T)))(x)
+#define TO_UNSIGNED(T, x) CAT(as_, VEC(UNSIGNED(T)))(x)
 #define FROM_UNSIGNED(T, x) CAT(as_, VEC(T))(x)
 #else
-#define UNSIGNED_char uint
-#define UNSIGNED_uchar uint
-#define UNSIGNED_short uint
-#define UNSIGNED_ushort uint
-#define TO_UNSIGNED(T, x) ((CAT(UNSIGNED_, T))(x))
+#define TO_UNSIGNED(T, x) ((SUM_TYPE(T))(x))
 #define FROM_UNSIGNED(T, x) ((T)(x))
 #endif
-#define UNSIGNED_int uint
-#define UNSIGNED_uint uint
-#define UNSIGNED_long ulong
-#define UNSIGNED_ulong ulong
 #define WRAP(T, x, operator, y) FROM_UNSIGNED(T, TO_UNSIGNED(T, x) operator TO_UNSIGNED(T, y))
 
-// Integer arithmetic as Python and NumPy have it. Division by zero gives 0; it and the quotient that does
-// not fit (lowest / -1) would trap on a CPU. Whether signs differ is told by an exclusive or: LLVM 15 crashes on
-// comparing those of chars that were floats (Rusticl). Powers go by repeated squaring and wrap around.
+// Division, remainder and powers of integers as NumPy defines them. Division by zero gives 0. A CPU would trap on it, and on
+// the one quotient that does not fit (lowest / -1), so both divide by 1 instead. An exclusive or tells whether two signs
+// differ: LLVM 15 (Rusticl) crashes on a comparison of the signs of chars that were converted from floats. Powers are
+// computed by repeated squaring, and wrap around.
 #define DEFINE_INTEGER(T)                                                                                   \
     static inline VEC(T) CAT(floor_divide_, T)(VEC(T) x, VEC(T) y) {                                        \
         const VEC(T) zero = LIT(T, 0), minus_one = LIT(T, -1), one = LIT(T, 1);                             \
@@ -170,7 +127,7 @@
         return (exponent < zero) ? inverse : result;                                                        \
     }
 
-// Floating-point division with Python's signs (NumPy's floor_divide and remainder).
+// Floor division and remainder of floats with the signs that Python and NumPy give them.
 #define DEFINE_FLOAT(T)                                                                                     \
     static inline VEC(T) CAT(remainder_, T)(VEC(T) x, VEC(T) y) {                                           \
         const VEC(T) zero = LIT(T, 0), left = FMOD(T, x, y);                                                \
@@ -212,20 +169,7 @@ TYPES
 #define STRIDE(operand, axis) ((INDEX)layout[RANK + (operand) * RANK + (axis)])
 #define COLUMN_STRIDE(operand) STRIDE(operand, RANK - 1)
 
-// A work-group's share of `tasks`: a contiguous stretch, since neighbouring tasks read neighbouring memory.
-#define FOR_TASKS(task, tasks)                                                                              \
-    for (INDEX task = (INDEX)((tasks) * (long)get_group_id(0) / (long)get_num_groups(0)),                   \
-               last_##task = (INDEX)((tasks) * ((long)get_group_id(0) + 1) / (long)get_num_groups(0));      \
-         task < last_##task; task++)
-
-// The position of each operand's first element in row `row`, rows counted over all axes but the last.
-static inline void locate(INDEX row, __constant const long *layout, INDEX *at) {
-    for (int axis = RANK - 2; axis >= 0; axis--) {
-        const INDEX next = axis ? row / EXTENT(axis) : 0;
-        const INDEX position = row - next * EXTENT(axis);
-        for (int k = 0; k < OPERANDS; k++) at[k] += position * STRIDE(k, axis);
-        row = next;
-    }
-}
+// Moves `at` to each operand's first element in row `row`. Rows are counted over all axes but the last.
+#define MOVE_TO_ROW(row, at) locate(layout, RANK, RANK - 1, OPERANDS, row, at)
 
 #endif

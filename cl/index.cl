@@ -3,11 +3,12 @@
 //   gather:   out[p] = x[p with its place on the axis replaced by indices[p]]
 //   scatter:  out = 0; out[o, indices[o, k, i], i] += updates[o, k, i] for k = 0, 1, 2, ... in this order
 //
-// x, indices and updates are strided views, read through layouts (see `place`); out is contiguous. An index
+// x, indices and updates are strided views, read through layouts (see layout.h); out is contiguous. An index
 // below 0 counts from the axis's end. One that lies outside the axis touches no memory: gather gives `missing`
 // there, scatter leaves the update out. Every element of a scatter's output has one work-item that writes it,
 // so sums come out the same each time.
 #include "common.h"
+#include "layout.h"
 
 // The kernels to compile: all, unless a launcher names a family.
 #if !defined(GATHER) && !defined(SCATTER)
@@ -15,25 +16,16 @@
 #define SCATTER
 #endif
 
-// The stored type. gather only copies, so that an unsigned integer of the same size serves for any dtype.
-#ifndef T
-#define T float
-#endif
-
-// The type in which scatter sums and writes; half is summed in float and narrowed at the end.
-#ifndef SUM_T
-#define SUM_T float
-#endif
+// T is the type of an element. gather only copies, so that an unsigned integer of the same size serves for any dtype. scatter
+// sums in COMPUTE_T; where T is narrow it writes such sums to an array of their own, which `narrow` rounds to T at the end.
+#include "types.h"
 
 // The type of the indices: int or long.
 #ifndef INDEX_T
 #define INDEX_T long
 #endif
 
-// Work-items of a group. With 1, a CPU's, a group does a stretch of neighbouring units of work.
-#ifndef LOCAL
-#define LOCAL 1
-#endif
+#include "units.h"
 
 // Elements of a run that gather copies as one unit: long on CPUs, 1 on GPUs, whose neighbouring work-items
 // should read neighbouring elements.
@@ -41,31 +33,11 @@
 #define CHUNK 1
 #endif
 
-#ifdef HALF
-#define LOAD(p, i) vload_half(i, p)
-#else
-#define LOAD(p, i) (p)[i]
-typedef VEC(T) loose_t __attribute__((aligned(sizeof(T))));  // a vector at any element
-#endif
+DEFINE_LOOSE(T)
 
-#include "units.h"
-
-// Adds to `data` and `index` the offsets of element `i` of a layout: `rank` extents, then the strides in the
-// data, then those in the indices. Only the first `used` dimensions count, the last of them varying fastest.
-static inline void place(__constant const long *layout, const int rank, const int used, long i, long *data, long *index)
-{
-    if (used == 1) {
-        *data += i * layout[rank];
-        *index += i * layout[2 * rank];
-        return;
-    }
-    for (int d = used - 1; d >= 0; d--) {
-        const long at = d > 0 ? i % layout[d] : i;
-        *data += at * layout[rank + d];
-        *index += at * layout[2 * rank + d];
-        if (d > 0) i /= layout[d];
-    }
-}
+// Layouts are those of the data and the indices: a place holds an offset in each of the two.
+#define DATA 0
+#define INDICES 1
 
 // An index counted from the front; whatever lies outside [0, size) comes out negative.
 // Its sign is asked before it is widened: Mesa's compiler takes a widened int for one that is never negative.
@@ -89,8 +61,9 @@ void gather(__global const T *restrict x, __global const INDEX_T *restrict indic
     FOR_UNITS(unit, rows * chunks) {
         const long row = chunks == 1 ? unit : unit / chunks;
         const long begin = (unit - row * chunks) * CHUNK, end = min(begin + CHUNK, run);
-        long x_offset = x_start, index_offset = index_start;
-        place(layout, rank, rank - 1, row, &x_offset, &index_offset);
+        long place[2] = {x_start, index_start};
+        locate(layout, rank, rank - 1, 2, row, place);
+        const long x_offset = place[DATA], index_offset = place[INDICES];
         __global T *to = out + row * run;
         if (index_step != 0) {
             for (long i = begin; i < end; i++) {
@@ -109,7 +82,7 @@ void gather(__global const T *restrict x, __global const INDEX_T *restrict indic
 #if WIDTH > 1
         if (x_step == 1)
             for (; i + WIDTH <= end; i += WIDTH)
-                *(__global loose_t *)(to + i) = *(__global const loose_t *)(from + i);
+                *(__global LOOSE(T) *)(to + i) = *(__global const LOOSE(T) *)(from + i);
 #endif
         for (; i < end; i++) to[i] = from[i * x_step];
     }
@@ -123,7 +96,7 @@ void gather(__global const T *restrict x, __global const INDEX_T *restrict indic
 // `inner`; each of the three has a layout.
 #define SCATTER_PARAMETERS                                                                            \
     __global const T *restrict updates, __global const INDEX_T *restrict indices,                     \
-    __global SUM_T *restrict out, const long update_start, const long index_start,                    \
+    __global COMPUTE_T *restrict out, const long update_start, const long index_start,                \
     __constant const long *outer_layout, __constant const long *count_layout,                         \
     __constant const long *inner_layout, const int outer_rank, const int count_rank,                  \
     const int inner_rank,                                                                             \
@@ -142,7 +115,7 @@ void scatter(SCATTER_PARAMETERS)
         const long row_part = rest % row_parts, o = rest / row_parts;
         const long row_begin = size * row_part / row_parts, row_end = size * (row_part + 1) / row_parts;
         const long begin = inner * column_part / column_parts, end = inner * (column_part + 1) / column_parts;
-        __global SUM_T *to = out + o * size * inner;
+        __global COMPUTE_T *to = out + o * size * inner;
         if (column_parts == 1) {
             for (long i = row_begin * inner; i < row_end * inner; i++) to[i] = 0;
         } else {
@@ -150,30 +123,30 @@ void scatter(SCATTER_PARAMETERS)
                 for (long i = begin; i < end; i++) to[r * inner + i] = 0;
         }
 
-        long update_place = update_start, index_place = index_start;
-        place(outer_layout, outer_rank, outer_rank, o, &update_place, &index_place);
+        long place[2] = {update_start, index_start};
+        locate(outer_layout, outer_rank, outer_rank, 2, o, place);
         for (long k = 0; k < count; k++) {
-            long update_at = update_place, index_at = index_place;
-            place(count_layout, count_rank, count_rank, k, &update_at, &index_at);
+            long first[2] = {place[DATA], place[INDICES]};
+            locate(count_layout, count_rank, count_rank, 2, k, first);
             if (is_shared) {
-                const long at = counted(indices[index_at], size);
+                const long at = counted(indices[first[INDICES]], size);
                 if (at < row_begin || at >= row_end) continue;
-                __global SUM_T *sum = to + at * inner;
-                __global const T *from = updates + update_at;
+                __global COMPUTE_T *sum = to + at * inner;
+                __global const T *from = updates + first[DATA];
                 long i = begin;
-#if WIDTH > 1 && !defined(HALF)
+#if WIDTH > 1 && !IS_NARROW(T)
                 if (update_step == 1)
                     for (; i + WIDTH <= end; i += WIDTH)
-                        *(__global loose_t *)(sum + i) += *(__global const loose_t *)(from + i);
+                        *(__global LOOSE(T) *)(sum + i) += *(__global const LOOSE(T) *)(from + i);
 #endif
-                for (; i < end; i++) sum[i] += LOAD(from, i * update_step);
+                for (; i < end; i++) sum[i] += LOAD(T, from, i * update_step);
                 continue;
             }
             for (long i = begin; i < end; i++) {
-                long u = update_at, n = index_at;
-                place(inner_layout, inner_rank, inner_rank, i, &u, &n);
-                const long at = counted(indices[n], size);
-                if (at >= row_begin && at < row_end) to[at * inner + i] += LOAD(updates, u);
+                long own[2] = {first[DATA], first[INDICES]};
+                locate(inner_layout, inner_rank, inner_rank, 2, i, own);
+                const long at = counted(indices[own[INDICES]], size);
+                if (at >= row_begin && at < row_end) to[at * inner + i] += LOAD(T, updates, own[DATA]);
             }
         }
     }
@@ -193,20 +166,20 @@ void scatter_shared(SCATTER_PARAMETERS)
         const long row_part = rest % row_parts, o = rest / row_parts;
         const long row_begin = size * row_part / row_parts, row_end = size * (row_part + 1) / row_parts;
         const long first = column_part * LOCAL, columns = min((long)LOCAL, inner - first), i = first + me;
-        __global SUM_T *to = out + o * size * inner;
+        __global COMPUTE_T *to = out + o * size * inner;
         for (long e = me; e < (row_end - row_begin) * columns; e += LOCAL)
             to[(row_begin + e / columns) * inner + first + e % columns] = 0;
 
-        long update_place = update_start, index_place = index_start, ignored = 0;
-        place(outer_layout, outer_rank, outer_rank, o, &update_place, &index_place);
-        if (me < columns) place(inner_layout, inner_rank, inner_rank, i, &update_place, &ignored);
+        long place[2] = {update_start, index_start};
+        locate(outer_layout, outer_rank, outer_rank, 2, o, place);
+        if (me < columns) locate(inner_layout, inner_rank, inner_rank, 2, i, place);  // no step along them in the indices
         for (long base = 0; base < count; base += LOCAL) {
             if (me < (LOCAL + 31) / 32) found[me] = 0;
             barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);  // of the zeros, too
             if (base + me < count) {
-                long index_at = index_place;
-                place(count_layout, count_rank, count_rank, base + me, &ignored, &index_at);
-                const long at = counted(indices[index_at], size);
+                long first[2] = {place[DATA], place[INDICES]};
+                locate(count_layout, count_rank, count_rank, 2, base + me, first);
+                const long at = counted(indices[first[INDICES]], size);
                 target[me] = at;
                 if (at >= row_begin && at < row_end) atomic_or(&found[me / 32], 1u << me % 32);
             }
@@ -214,9 +187,9 @@ void scatter_shared(SCATTER_PARAMETERS)
             for (int word = 0; word < (LOCAL + 31) / 32 && me < columns; word++)
                 for (uint bits = found[word]; bits != 0; bits &= bits - 1) {
                     const int slot = 32 * word + 31 - (int)clz(bits & -bits);
-                    long update_at = update_place;
-                    place(count_layout, count_rank, count_rank, base + slot, &update_at, &ignored);
-                    to[target[slot] * inner + i] += LOAD(updates, update_at);
+                    long first[2] = {place[DATA], place[INDICES]};
+                    locate(count_layout, count_rank, count_rank, 2, base + slot, first);
+                    to[target[slot] * inner + i] += LOAD(T, updates, first[DATA]);
                 }
             barrier(CLK_LOCAL_MEM_FENCE);
         }
@@ -224,12 +197,11 @@ void scatter_shared(SCATTER_PARAMETERS)
 }
 #endif
 
-#ifdef HALF
-// Sums in float to a half output.
+#if IS_NARROW(T)
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
-void narrow(__global const float *restrict sums, __global half *restrict out, const long size)
+void narrow(__global const COMPUTE_T *restrict sums, __global T *restrict out, const long size)
 {
-    FOR_UNITS(i, size) vstore_half_rte(sums[i], i, out);
+    FOR_UNITS(i, size) STORE(T, out, i, sums[i]);
 }
 #endif
 

@@ -21,7 +21,7 @@ void store_tile(const vector_t *sums, __global T *c, const long c_row, const lon
     for (long i = 0; i < rows; i++, c += c_row, sums += 2) {
         vector_t sum[2] = {sums[0], sums[1]};
         if (columns >= TILE_COLUMNS) {
-            __global loose_t *to = (__global loose_t *)c;
+            __global LOOSE(T) *to = (__global LOOSE(T) *)c;
             if (join) {
                 JOIN(sum[0], to[0]);
                 JOIN(sum[1], to[1]);
@@ -57,8 +57,8 @@ FULL_VECTORS void NAME(                                                         
         FETCH(c + i * c_row + WIDTH, 3);                                                                        \
     }                                                                                                           \
     for (long k = 0; k < depth; k++) {                                                                          \
-        const vector_t left = *(__local const loose_t *)(b + k * TILE_COLUMNS);                                 \
-        const vector_t right = *(__local const loose_t *)(b + k * TILE_COLUMNS + WIDTH);                        \
+        const vector_t left = *(__local const LOOSE(T) *)(b + k * TILE_COLUMNS);                                \
+        const vector_t right = *(__local const LOOSE(T) *)(b + k * TILE_COLUMNS + WIDTH);                       \
         _Pragma("unroll")                                                                                       \
         for (int i = 0; i < HEIGHT; i++) {                                                                      \
             const vector_t x = (vector_t)(a[IN_TILE(i, k)]);                                                    \
@@ -193,7 +193,7 @@ void stage(__local SUM_T to[STEP][TILE + 1], __global const T *from, const long 
     for (int n = get_local_id(0); n < TILE * STEP; n += ITEMS) {
         const int line = depth_stride == 1 ? n / STEP : n % TILE;
         const int k = depth_stride == 1 ? n % STEP : n / TILE;
-        to[k][line] = line < lines && k < depth ? LOAD(from, line * line_stride + k * depth_stride) : (SUM_T)0;
+        to[k][line] = line < lines && k < depth ? LOAD(T, from, line * line_stride + k * depth_stride) : (SUM_T)0;
     }
 }
 
@@ -237,7 +237,7 @@ void matmul_tiles(PARAMETERS)
         #pragma unroll
         for (int n = 0; n < MICRO; n++)
             if (y + m * GROUP < rows - i && x + n * GROUP < columns - j)
-                STORE(c, (y + m * GROUP) * columns + x + n * GROUP, sum[m][n]);
+                STORE(T, c, (y + m * GROUP) * columns + x + n * GROUP, sum[m][n]);
 }
 
 #endif

@@ -1,27 +1,14 @@
-// What matmul.cl and matvec.cl share: the element type, the vectors of a CPU, the kernels' parameters.
+// What matmul.cl and matmul_vector.cl share: the element type, the vectors of a CPU, the kernels' parameters.
 #ifndef NEEDLE_MATMUL_H
 #define NEEDLE_MATMUL_H
 
 #include "common.h"
 
-// The type of elements. Signed integers come as unsigned ones: the bits are the same and overflow wraps.
-#ifndef T
-#define T float
-#endif
-// The type of sums, and how an element becomes one and a sum an element: `uint` for short integers, whose products
-// would be of type int and overflow. Halves are only stored as halves, which
-// every device can do.
-#ifdef T_IS_HALF
-#define SUM_T float
-#define LOAD(from, i) vload_half(i, from)
-#define STORE(to, i, sum) vstore_half(sum, i, to)
-#else
-#ifndef SUM_T
-#define SUM_T T
-#endif
-#define LOAD(from, i) ((SUM_T)(from)[i])
-#define STORE(to, i, sum) (to)[i] = (sum)
-#endif
+// The type of elements is T; signed integers come as unsigned ones, since the bits are the same and overflow wraps. The
+// kernels for GPUs sum in SUM_T, those for CPUs in T, which must not be narrow then.
+#include "types.h"
+
+#define SUM_T SUM_TYPE(T)
 
 // `sum` joined by the product of x and y. One expression, so that compilers contract it to an FMA.
 #ifndef ACCUMULATE
@@ -55,7 +42,7 @@
 #endif
 
 typedef VEC(T) vector_t;
-typedef VEC(T) loose_t __attribute__((aligned(sizeof(T))));  // a vector at any element
+DEFINE_LOOSE(T)
 #endif
 
 #endif

@@ -58,8 +58,8 @@ long pack_vectors(__local T *to, __global const T *a, const long rows, const lon
             FETCH(a + i + (k + COLUMNS_AHEAD) * a_depth, 2);
             #pragma unroll
             for (int lane = 0; lane < TILE_ROWS; lane += WIDTH)
-                *(__local loose_t *)(to + i / TILE_ROWS * A_TILE + IN_TILE(lane, k)) =
-                    *(__global const loose_t *)(a + i + lane + k * a_depth);
+                *(__local LOOSE(T) *)(to + i / TILE_ROWS * A_TILE + IN_TILE(lane, k)) =
+                    *(__global const LOOSE(T) *)(a + i + lane + k * a_depth);
         }
     return end > 0 ? (end + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS : 0;
 }
@@ -70,7 +70,7 @@ long pack_vectors(__local T *to, __global const T *a, const long rows, const lon
     const long end = a_depth == 1 ? rows : 0, whole = depth / WIDTH * WIDTH;
     for (long i = 0; i < end; i++) {
         for (long k = 0; k < whole; k += WIDTH)
-            *(__local loose_t *)(to + IN_TILE(i, k)) = *(__global const loose_t *)(a + i * a_row + k);
+            *(__local LOOSE(T) *)(to + IN_TILE(i, k)) = *(__global const LOOSE(T) *)(a + i * a_row + k);
         for (long k = whole; k < depth; k++)
             to[IN_TILE(i, k)] = a[i * a_row + k];
     }
@@ -99,13 +99,13 @@ void transpose_square(__local T *to, const long to_stride, __global const T *fro
     vector_t v[WIDTH];
     #pragma unroll
     for (int j = 0; j < WIDTH; j++)
-        v[j] = *(__global const loose_t *)(from + j * from_stride);
+        v[j] = *(__global const LOOSE(T) *)(from + j * from_stride);
 #if WIDTH > 1
     CAT(transpose_, T)(v);
 #endif
     #pragma unroll
     for (int i = 0; i < WIDTH; i++)
-        *(__local loose_t *)(to + i * to_stride) = v[i];
+        *(__local LOOSE(T) *)(to + i * to_stride) = v[i];
 }
 
 // Where the packed block has row k of column j.
@@ -126,8 +126,8 @@ void pack_b(__local T *to, __global const T *b, const long columns, const long d
                 for (k = top; k < min(depth, top + ROWS_AT_ONCE); k++)
                     #pragma unroll
                     for (int lane = 0; lane < TILE_COLUMNS; lane += WIDTH)
-                        *(__local loose_t *)(to + j * depth + k * TILE_COLUMNS + lane) =
-                            *(__global const loose_t *)(b + k * b_depth + j + lane);
+                        *(__local LOOSE(T) *)(to + j * depth + k * TILE_COLUMNS + lane) =
+                            *(__global const LOOSE(T) *)(b + k * b_depth + j + lane);
         packed = whole;
     } else if (b_depth == 1) {
         for (long j = 0; j < whole; j += WIDTH)

@@ -11,10 +11,6 @@
 // define QUICK(a, b), which is COMBINE for floats but may pass over a NaN.
 #include "expression.h"
 
-// Work-items of a work-group: 1 on a CPU, a power of two on a GPU.
-#ifndef LOCAL
-#define LOCAL 1
-#endif
 // Whether to keep totals by Kahan's compensated summation (1965): for sums of floats.
 #ifndef COMPENSATED
 #define COMPENSATED 1
@@ -121,7 +117,7 @@ void reduce_rows(__global OUT *restrict output, const long output_start, const l
     __local ACC shared[LOCAL];
     const int item = (int)get_local_id(0);
 #endif
-    FOR_TASKS(task, outputs * segments) {
+    FOR_GROUP_UNITS(task, outputs * segments) {
         const INDEX fold = task / (INDEX)segments;
         const INDEX begin = (task - fold * (INDEX)segments) * per_segment;
         const INDEX end = min(begin + per_segment, vectors);
@@ -131,7 +127,7 @@ void reduce_rows(__global OUT *restrict output, const long output_start, const l
             const INDEX row = vector / per_row;
             INDEX place = vector - row * per_row;
             INDEX at[OPERANDS] = {0};
-            locate(fold * (INDEX)fold_rows + row, layout, at);
+            MOVE_TO_ROW(fold * (INDEX)fold_rows + row, at);
             const INDEX stop = min(full, place + (end - vector));
             vector -= place;
             while (place < stop) {
@@ -183,7 +179,7 @@ void reduce_rows(__global OUT *restrict output, const long output_start, const l
         if (item == 0) folded = shared[0];
         if (item == 0)
 #endif
-            output[output_start + task] = (OUT)(FINISH(folded, count));
+            STORE(OUT, output, output_start + task, FINISH(folded, count));
 #if LOCAL > 1
         barrier(CLK_LOCAL_MEM_FENCE);
 #endif
@@ -212,7 +208,7 @@ void reduce_columns(__global OUT *restrict output, const long output_start, cons
     const INDEX strips = (per_row + COLUMNS * LOCAL - 1) / (COLUMNS * LOCAL);
     const INDEX per_segment = ((INDEX)fold_rows + (INDEX)segments - 1) / (INDEX)segments;
     const long tasks = outputs * segments * (long)strips;
-    FOR_TASKS(task, tasks) {
+    FOR_GROUP_UNITS(task, tasks) {
         const INDEX fold = task / strips;  // output row and segment
         const INDEX first = (task - fold * strips) * COLUMNS * LOCAL + (INDEX)get_local_id(0);
         const INDEX output_row = fold / (INDEX)segments;
@@ -237,7 +233,7 @@ void reduce_columns(__global OUT *restrict output, const long output_start, cons
                     if (ahead == 0) {  // the next rows lie evenly, up to the end of their axis
                         const INDEX number = output_row * (INDEX)fold_rows + row + u;
                         for (int n = 0; n < OPERANDS; n++) next[n] = 0;
-                        locate(number, layout, next);
+                        MOVE_TO_ROW(number, next);
                         ahead = ROW_EXTENT - number % ROW_EXTENT;
                     }
                     for (int n = 0; n < OPERANDS; n++) {
@@ -291,7 +287,7 @@ void reduce_columns(__global OUT *restrict output, const long output_start, cons
             folded.vector = total[k].value;
             const INDEX column = (first + k * LOCAL) * WIDTH;
             for (int i = 0; i < (k < wide ? WIDTH : lanes); i++)
-                output[output_start + fold * columns + column + i] = (OUT)(FINISH(folded.lane[i], count));
+                STORE(OUT, output, output_start + fold * columns + column + i, FINISH(folded.lane[i], count));
         }
     }
 }

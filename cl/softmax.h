@@ -9,29 +9,21 @@
 #ifndef NEEDLE_SOFTMAX_H
 #define NEEDLE_SOFTMAX_H
 #include "common.h"
-
-// The stored type and the one that is computed in: half is computed in float.
-#ifndef T
-#define T float
-#endif
-#ifndef REAL
-#define REAL float
-#endif
+#include "layout.h"
+#include "types.h"
 
 // Which of the three functions, see above.
 #ifndef RESULT
 #define RESULT 0
 #endif
 
-// Work-items of a group. With 1, a CPU's, a group walks a stretch of neighbouring rows; with more, for which
-// WIDTH must be 1, they share a row (softmax_rows) or take neighbouring rows (softmax_columns).
-#ifndef LOCAL
-#define LOCAL 1
-#endif
+// Where LOCAL is 1, as on a CPU, a work-group walks a stretch of neighbouring rows. Where it is more, WIDTH must be 1, and
+// the work-items share a row (softmax_rows) or take neighbouring rows (softmax_columns).
+#include "units.h"
 
 // 1 where the second pass stores what the third one finishes (softmax: exp(x - m), log-softmax: x - m), 0 where
 // the third pass computes that again: in half, storing it would round twice.
-#if RESULT < 2 && !defined(HALF)
+#if RESULT < 2 && !IS_NARROW(T)
 #define KEEP 1
 #else
 #define KEEP 0
@@ -52,29 +44,12 @@
 #define OWN_EXP 0
 #endif
 
-#include "units.h"
+typedef VEC(COMPUTE_T) vector_t;
 
-typedef VEC(REAL) vector_t;
+// Where a maximum starts.
+#define START ((COMPUTE_T)LOWEST(COMPUTE_T))
 
-#define LOWEST ((REAL)-INFINITY)
-
-#ifdef HALF
-#define LOAD(p, i) vload_half(i, p)
-#define STORE(v, p, i) vstore_half_rte(v, i, p)
-#if WIDTH > 1
-#define LOAD_VECTOR(p, i) CAT(vload_half, WIDTH)(0, (p) + (i))
-#define STORE_VECTOR(v, p, i) CAT(CAT(vstore_half, WIDTH), _rte)(v, 0, (p) + (i))
-#else
-#define LOAD_VECTOR LOAD
-#define STORE_VECTOR STORE
-#endif
-#else
-typedef VEC(T) loose_t __attribute__((aligned(sizeof(T))));  // a vector at any element
-#define LOAD(p, i) (p)[i]
-#define STORE(v, p, i) (p)[i] = (v)
-#define LOAD_VECTOR(p, i) (*(__global const loose_t *)((p) + (i)))
-#define STORE_VECTOR(v, p, i) *(__global loose_t *)((p) + (i)) = (v)
-#endif
+DEFINE_LOOSE(T)
 
 // The larger of an element and an accumulator. NaN may get lost here: the sum of the exponentials finds it.
 #define LARGER(x, m) ((x) > (m) ? (x) : (m))
@@ -96,7 +71,7 @@ static inline vector_t exp_of(vector_t x)
     p = p * r + 0.5f;
     p = p * (r * r) + r + 1.0f;
     const VEC(int) scale = (CAT(as_, VEC(int))(t) << 23) + ((127 + 64) << 23);
-    return p * CAT(as_, VEC(REAL))(scale) * 5.42101086e-20f;  // 2^-64
+    return p * CAT(as_, VEC(COMPUTE_T))(scale) * 5.42101086e-20f;  // 2^-64
 #else
     return exp(x);
 #endif
@@ -106,7 +81,7 @@ static inline vector_t exp_of(vector_t x)
 static inline vector_t log_of(vector_t x)
 {
 #if WIDTH > 1
-    REAL lanes[WIDTH] __attribute__((aligned(sizeof(vector_t))));
+    COMPUTE_T lanes[WIDTH] __attribute__((aligned(sizeof(vector_t))));
     *(vector_t *)lanes = x;
     for (int i = 0; i < WIDTH; i++) lanes[i] = log(lanes[i]);
     return *(vector_t *)lanes;
@@ -138,15 +113,12 @@ static inline void add_exactly(vector_t *sum, vector_t *lost, vector_t term)
     *sum = total;
 }
 
-// Where row `i` begins. `layout` holds `rank` extents, the last varying fastest, then as many strides.
-static inline long place(__constant const long *layout, const int rank, long i)
+// Where row `i` begins.
+static inline long row_start(__constant const long *layout, const int rank, const long i)
 {
-    long offset = 0;
-    for (int d = rank - 1; d > 0; d--) {
-        offset += i % layout[d] * layout[rank + d];
-        i /= layout[d];
-    }
-    return offset + i * layout[rank];
+    long at[1] = {0};
+    locate(layout, rank, rank, 1, i, at);
+    return at[0];
 }
 
 // An output from what was kept, or from the shifted element, and the log of the sum, or its reciprocal.
@@ -164,20 +136,20 @@ static inline long place(__constant const long *layout, const int rank, long i)
 static inline vector_t load_rest(__global const T *x, const int count)
 {
 #if WIDTH > 1
-    REAL lanes[WIDTH] __attribute__((aligned(sizeof(vector_t))));
-    for (int i = 0; i < WIDTH; i++) lanes[i] = i < count ? LOAD(x, i) : LOWEST;
+    COMPUTE_T lanes[WIDTH] __attribute__((aligned(sizeof(vector_t))));
+    for (int i = 0; i < WIDTH; i++) lanes[i] = i < count ? LOAD(T, x, i) : START;
     return *(vector_t *)lanes;
 #else
-    return LOWEST;
+    return START;
 #endif
 }
 
 static inline void store_rest(const vector_t v, __global T *out, const int count)
 {
 #if WIDTH > 1
-    REAL lanes[WIDTH] __attribute__((aligned(sizeof(vector_t))));
+    COMPUTE_T lanes[WIDTH] __attribute__((aligned(sizeof(vector_t))));
     *(vector_t *)lanes = v;
-    for (int i = 0; i < count; i++) STORE(lanes[i], out, i);
+    for (int i = 0; i < count; i++) STORE(T, out, i, lanes[i]);
 #endif
 }
 
@@ -185,7 +157,7 @@ static inline void store_rest(const vector_t v, __global T *out, const int count
 static inline void store_columns(const vector_t v, __global T *out, const int t, const int full, const int rest)
 {
     if (t < full)
-        STORE_VECTOR(v, out, t * WIDTH);
+        STORE_VECTOR(T, out, t * WIDTH, v);
     else
         store_rest(v, out + full * WIDTH, rest);
 }

@@ -26,12 +26,12 @@ void softmax_columns(__global const T *restrict input, __global T *restrict outp
         const long column = unit % tiles * tile, row = unit / tiles * run + column;
         const int columns = min((int)tile, (int)(run - column));
         const int full = columns / WIDTH, rest = columns % WIDTH, count = full + (rest > 0);
-        __global const T *x = input + start + place(layout, rank, row);
+        __global const T *x = input + start + row_start(layout, rank, row);
         __global T *out = output + (RESULT == 2 ? row : row / inner * n * inner + row % inner);
-#define LOAD_COLUMNS(p, t) ((t) < full ? LOAD_VECTOR(p, (t) * WIDTH) : load_rest((p) + full * WIDTH, rest))
+#define LOAD_COLUMNS(p, t) ((t) < full ? LOAD_VECTOR(T, p, (t) * WIDTH) : load_rest((p) + full * WIDTH, rest))
         vector_t largest[TILE], sum[TILE], lost[TILE];
         for (int t = 0; t < count; t++) {
-            largest[t] = LOWEST;
+            largest[t] = START;
             sum[t] = lost[t] = 0;
         }
         for (long k = 0; k < n; k++)
@@ -79,18 +79,18 @@ void softmax_columns(__global const T *restrict input, __global T *restrict outp
 
 static inline vector_t gather_lanes(__global const T *const *x, const long k)
 {
-    REAL lanes[WIDTH] __attribute__((aligned(sizeof(vector_t))));
+    COMPUTE_T lanes[WIDTH] __attribute__((aligned(sizeof(vector_t))));
     #pragma unroll
-    for (int i = 0; i < WIDTH; i++) lanes[i] = LOAD(x[i], k);
+    for (int i = 0; i < WIDTH; i++) lanes[i] = LOAD(T, x[i], k);
     return *(vector_t *)lanes;
 }
 
 static inline void scatter_lanes(const vector_t v, __global T *const *out, const long k)
 {
-    REAL lanes[WIDTH] __attribute__((aligned(sizeof(vector_t))));
+    COMPUTE_T lanes[WIDTH] __attribute__((aligned(sizeof(vector_t))));
     *(vector_t *)lanes = v;
     #pragma unroll
-    for (int i = 0; i < WIDTH; i++) STORE(lanes[i], out[i], k);
+    for (int i = 0; i < WIDTH; i++) STORE(T, out[i], k, lanes[i]);
 }
 
 // A work-item takes WIDTH rows that lie anywhere. Lanes beyond the last row do that row once more.
@@ -104,10 +104,10 @@ void softmax_columns(__global const T *restrict input, __global T *restrict outp
         __global T *out[WIDTH];
         for (int i = 0; i < WIDTH; i++) {
             const long row = min(unit * WIDTH + i, rows - 1);
-            x[i] = input + start + place(layout, rank, row);
+            x[i] = input + start + row_start(layout, rank, row);
             out[i] = output + (RESULT == 2 ? row : row / inner * n * inner + row % inner);
         }
-        vector_t largest = LOWEST, sum = 0, lost = 0;
+        vector_t largest = START, sum = 0, lost = 0;
         for (long k = 0; k < n; k++) {
             const vector_t v = gather_lanes(x, k * step);
             largest = LARGER(v, largest);

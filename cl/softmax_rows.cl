@@ -4,7 +4,7 @@
 
 #if LOCAL > 1
 #define FOLD(name, combine)                                                      \
-    REAL name(const REAL mine, __local REAL *scratch)                            \
+    COMPUTE_T name(const COMPUTE_T mine, __local COMPUTE_T *scratch)                            \
     {                                                                            \
         const int me = get_local_id(0);                                          \
         barrier(CLK_LOCAL_MEM_FENCE);                                            \
@@ -12,7 +12,7 @@
         barrier(CLK_LOCAL_MEM_FENCE);                                            \
         for (int half_size = LOCAL / 2; half_size > 0; half_size /= 2) {         \
             if (me < half_size) {                                                \
-                const REAL x = scratch[me + half_size], m = scratch[me];         \
+                const COMPUTE_T x = scratch[me + half_size], m = scratch[me];         \
                 scratch[me] = combine;                                           \
             }                                                                    \
             barrier(CLK_LOCAL_MEM_FENCE);                                        \
@@ -22,12 +22,12 @@
 #else
 // The fold of a vector's lanes, by halves.
 #define FOLD(name, combine)                                                      \
-    static inline REAL name(const vector_t mine, REAL *scratch)                  \
+    static inline COMPUTE_T name(const vector_t mine, COMPUTE_T *scratch)                  \
     {                                                                            \
         *(vector_t *)scratch = mine;                                             \
         for (int half_size = WIDTH / 2; half_size > 0; half_size /= 2)           \
             for (int i = 0; i < half_size; i++) {                                \
-                const REAL x = scratch[i + half_size], m = scratch[i];           \
+                const COMPUTE_T x = scratch[i + half_size], m = scratch[i];           \
                 scratch[i] = combine;                                            \
             }                                                                    \
         return scratch[0];                                                       \
@@ -37,13 +37,13 @@ FOLD(fold_largest, LARGER(x, m))
 FOLD(fold_sum, m + x)
 
 #if KEEP
-#define KEEP_VECTOR(v, k) STORE_VECTOR(v, out, (k) * inner)
+#define KEEP_VECTOR(v, k) STORE_VECTOR(T, out, (k) * inner, v)
 #else
 #define KEEP_VECTOR(v, k)
 #endif
 #define ADD_POWER(k, sum)                                             \
     do {                                                              \
-        const vector_t v = shifted(LOAD_VECTOR(x, (k) * gap), shift); \
+        const vector_t v = shifted(LOAD_VECTOR(T, x, (k) * gap), shift); \
         const vector_t e = exp_of(v);                                 \
         KEEP_VECTOR(KEPT(v, e), k);                                   \
         sum += e;                                                     \
@@ -55,13 +55,13 @@ static inline vector_t load_end(__global const T *x, const long n)
 {
 #if WIDTH > 1
     if (n < WIDTH) {
-        REAL lanes[WIDTH] __attribute__((aligned(sizeof(vector_t))));
-        for (int i = 0; i < WIDTH; i++) lanes[i] = LOAD(x, i < n ? i : n - 1);
+        COMPUTE_T lanes[WIDTH] __attribute__((aligned(sizeof(vector_t))));
+        for (int i = 0; i < WIDTH; i++) lanes[i] = LOAD(T, x, i < n ? i : n - 1);
         return *(vector_t *)lanes;
     }
-    return LOAD_VECTOR(x, n - WIDTH);
+    return LOAD_VECTOR(T, x, n - WIDTH);
 #else
-    return LOWEST;
+    return START;
 #endif
 }
 
@@ -71,14 +71,14 @@ static inline void store_end(const vector_t v, __global T *out, const long n)
     if (n < WIDTH)
         store_rest(v, out, n);
     else
-        STORE_VECTOR(v, out, n - WIDTH);
+        STORE_VECTOR(T, out, n - WIDTH, v);
 #endif
 }
 
 // 1 in the lanes of the last vector that no other vector has, 0 in the others.
 static inline vector_t own_lanes(const long n)
 {
-    REAL lanes[WIDTH] __attribute__((aligned(sizeof(vector_t))));
+    COMPUTE_T lanes[WIDTH] __attribute__((aligned(sizeof(vector_t))));
     for (int i = 0; i < WIDTH; i++) lanes[i] = n < WIDTH ? i < n : i >= WIDTH - n % WIDTH;
     return *(vector_t *)lanes;
 }
@@ -90,10 +90,10 @@ void softmax_rows(__global const T *restrict input, __global T *restrict output,
                   const long rows, const long n, const long step, const long inner)
 {
 #if LOCAL > 1
-    __local REAL scratch[LOCAL];
+    __local COMPUTE_T scratch[LOCAL];
     const long first = get_group_id(0), last = rows, stride = get_num_groups(0);
 #else
-    REAL scratch[WIDTH] __attribute__((aligned(sizeof(vector_t))));
+    COMPUTE_T scratch[WIDTH] __attribute__((aligned(sizeof(vector_t))));
     const long groups = get_num_groups(0), group = get_group_id(0), stride = 1;
     const long first = rows * group / groups, last = rows * (group + 1) / groups;
 #endif
@@ -107,7 +107,7 @@ void softmax_rows(__global const T *restrict input, __global T *restrict output,
     const vector_t own = own_lanes(n);
 
     for (long row = first; row < last; row += stride) {
-        __global const T *x = input + start + place(layout, rank, row);
+        __global const T *x = input + start + row_start(layout, rank, row);
 #if RESULT < 2
 #if LOCAL > 1
         __global T *out = output + (row / inner * n * inner + row % inner);
@@ -117,25 +117,25 @@ void softmax_rows(__global const T *restrict input, __global T *restrict output,
 #endif
         vector_t largest[UNROLL];
         #pragma unroll
-        for (int u = 0; u < UNROLL; u++) largest[u] = LOWEST;
-        vector_t tail = LOWEST;
+        for (int u = 0; u < UNROLL; u++) largest[u] = START;
+        vector_t tail = START;
         if (uneven) largest[0] = tail = load_end(x, n);
         long k = get_local_id(0);
         for (; k + (UNROLL - 1) * jump < full; k += UNROLL * jump) {
             #pragma unroll
             for (int u = 0; u < UNROLL; u++) {
-                const vector_t v = LOAD_VECTOR(x, (k + u * jump) * gap);
+                const vector_t v = LOAD_VECTOR(T, x, (k + u * jump) * gap);
                 largest[u] = LARGER(v, largest[u]);
             }
         }
         for (; k < full; k += jump) {
-            const vector_t v = LOAD_VECTOR(x, k * gap);
+            const vector_t v = LOAD_VECTOR(T, x, k * gap);
             largest[0] = LARGER(v, largest[0]);
         }
         #pragma unroll
         for (int u = 1; u < UNROLL; u++) largest[0] = LARGER(largest[u], largest[0]);
-        const REAL row_largest = fold_largest(largest[0], scratch);
-        const REAL shift = SHIFT(row_largest);
+        const COMPUTE_T row_largest = fold_largest(largest[0], scratch);
+        const COMPUTE_T shift = SHIFT(row_largest);
 
         vector_t sum = 0, lost = 0;
         for (long begin = get_local_id(0); begin < full; begin += BLOCK * UNROLL * jump) {
@@ -157,17 +157,17 @@ void softmax_rows(__global const T *restrict input, __global T *restrict output,
             sum += e * own;
             tail = KEPT(v, e);
         }
-        const REAL total = fold_sum(sum, scratch);
+        const COMPUTE_T total = fold_sum(sum, scratch);
 
 #if RESULT == 2
-        if (get_local_id(0) == 0) STORE(log(total) + row_largest, output, row);
+        if (get_local_id(0) == 0) STORE(T, output, row, log(total) + row_largest);
 #else
-        const REAL factor = RESULT == 1 ? log(total) : 1 / total;
+        const COMPUTE_T factor = RESULT == 1 ? log(total) : 1 / total;
         for (k = get_local_id(0); k < full; k += jump) {
 #if KEEP
-            STORE_VECTOR(FINISH_KEPT(LOAD_VECTOR((__global const T *)out, k * inner), factor), out, k * inner);
+            STORE_VECTOR(T, out, k * inner, FINISH_KEPT(LOAD_VECTOR(T, (__global const T *)out, k * inner), factor));
 #else
-            STORE_VECTOR(FINISH(shifted(LOAD_VECTOR(x, k * gap), shift), factor), out, k * inner);
+            STORE_VECTOR(T, out, k * inner, FINISH(shifted(LOAD_VECTOR(T, x, k * gap), shift), factor));
 #endif
         }
         if (uneven) store_end(FINISH_KEPT(tail, factor), out, n);

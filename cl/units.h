@@ -1,17 +1,26 @@
-// How work is dealt out: a loop over `units` equal pieces of work.
-//
-// A CPU's group of one work-item takes a stretch of neighbouring units; a GPU's work-items take turns, so that
-// neighbours work side by side. LOCAL, the work-items of a group, is defined by the including file.
+// How the units of a launch, equal pieces of work, are dealt out to its work-groups and work-items.
 #ifndef NEEDLE_UNITS_H
 #define NEEDLE_UNITS_H
+#include "common.h"
 
-#if LOCAL == 1
-#define FOR_UNITS(unit, units)                                                                    \
-    for (long unit = (units) * get_group_id(0) / get_num_groups(0),                               \
-              last_##unit = (units) * (get_group_id(0) + 1) / get_num_groups(0);                  \
+// Work-items of a work-group: 1 on a CPU, whose lanes are those of vectors, and up to 256 on a GPU.
+#ifndef LOCAL
+#define LOCAL 1
+#endif
+
+// A loop over the units of a work-group, which its work-items do together: a stretch of neighbours, which read
+// neighbouring memory.
+#define FOR_GROUP_UNITS(unit, units)                                                                        \
+    for (INDEX unit = (INDEX)((units) * (long)get_group_id(0) / (long)get_num_groups(0)),                   \
+               last_##unit = (INDEX)((units) * ((long)get_group_id(0) + 1) / (long)get_num_groups(0));      \
          unit < last_##unit; unit++)
+
+// A loop over the units of a work-item. Where it is not alone in its group it takes turns with the others, so that
+// neighbours do neighbouring units side by side.
+#if LOCAL == 1
+#define FOR_UNITS(unit, units) FOR_GROUP_UNITS(unit, units)
 #else
-#define FOR_UNITS(unit, units) for (long unit = get_global_id(0); unit < (units); unit += get_global_size(0))
+#define FOR_UNITS(unit, units) for (INDEX unit = get_global_id(0); unit < (units); unit += get_global_size(0))
 #endif
 
 #endif

@@ -4,8 +4,9 @@
 
 The compiler is the clang inside the `clang-tidy` wheel of PyPI, so nothing need be installed on the system;
 the environment variable NEEDLE_CLANG names a clang to use in its place. Each file is compiled as it stands, with
-vectors of sixteen lanes, and so with the kernels for CPUs, for either layout of a product's A. Functions must be
-`static inline`, or neither if they get pointers to local memory (see cl/common.h).
+vectors of sixteen lanes, and so with the kernels for CPUs, for either layout of a product's A; and for elements that
+are halves or doubles. Functions must be `static inline`, or neither if they get pointers to local memory (see
+cl/common.h).
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ import tempfile
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[1] / "cl"
-VARIANTS = ((), ("-DWIDTH=16",), ("-DWIDTH=16", "-DON_CPU"), ("-DWIDTH=16", "-DON_CPU", "-DA_BY_COLUMNS"))
+VARIANTS = (
+    (), ("-DWIDTH=16",), ("-DWIDTH=16", "-DON_CPU"), ("-DWIDTH=16", "-DON_CPU", "-DA_BY_COLUMNS"),
+    ("-DT=half",), ("-DT=half", "-DWIDTH=16"), ("-DT=double", "-DWIDTH=16", "-DKIND=1"),
+)  # fmt: skip
 # The target is that of SPIR: the only one under which clang knows of every optional type (half, double).
 FLAGS = (
     "--target=spir64", "-x", "cl", "-cl-std=CL1.2", "-Wall", "-Werror", f"-I{FOLDER}",

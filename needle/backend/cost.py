@@ -119,11 +119,15 @@ _INPUTS = "xyzwuvabdefgh"
 @lru_cache(maxsize=4096)
 def text_of(program: FusedProgram) -> str:
     """A fused program as its user may have written it: inputs x, y, z, ..., every scalar c."""
-    names = [_INPUTS[i] if i < len(_INPUTS) else f"x{i}" for i in range(len(program.inputs))]
-    values = [*names, *("c" for _ in program.scalars)]
+    values = [*input_names(len(program.inputs)), *("c" for _ in program.scalars)]
     for node in program.nodes:
         values.append(_text_of_step(node.record, [values[i] for i in node.operands], node.dtype))
     return "; ".join(values[i] for i in program.outputs)
+
+
+def input_names(count: int) -> list[str]:
+    """The names that `text_of` gives to the inputs of a program that has so many."""
+    return [_INPUTS[i] if i < len(_INPUTS) else f"x{i}" for i in range(count)]
 
 
 def _text_of_step(record: Elementwise, operands: Sequence[str], dtype: DType) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from weakref import WeakSet
 
+from needle.backend import debugging
 from needle.backend.protocol import Backend, Device, DeviceInfo, scoped_device
 from needle.errors import DeviceError
 from needle.locks import freed_in_children
@@ -95,6 +96,7 @@ def device(name: str | Device) -> Device:
 def _open(backend: Backend, name: str) -> Device:
     opened = backend.open(name)
     if opened not in _opened:
+        debugging.from_environment()  # a value that is not known is an error on every device
         _opened.add(opened)
         for watch in tuple(watchers):
             watch(opened)

@@ -8,9 +8,11 @@ from dataclasses import replace
 
 import pyopencl as cl
 
+from needle.backend import debugging
 from needle.backend.opencl.building import caches
 from needle.backend.opencl.finding import drivers, forks
 from needle.backend.opencl.finding.platforms import Names, absent_device, describe, devices_of, short_name
+from needle.backend.opencl.running.debugging import DebuggedDevice
 from needle.backend.opencl.running.device import OpenCLDevice
 from needle.backend.protocol import Backend, DeviceInfo
 from needle.errors import DeviceError
@@ -64,5 +66,6 @@ class OpenCLBackend(Backend):
                 raise DeviceError(f"device {name!r} cannot be used: {info.problem}")
             if forks.lost:
                 raise forks.error(name)
-            self._opened[name] = OpenCLDevice(info, device)
+            asked = debugging.from_environment()
+            self._opened[name] = OpenCLDevice(info, device) if asked is None else DebuggedDevice(info, device, asked)
         return self._opened[name]

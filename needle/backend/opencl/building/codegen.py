@@ -1,8 +1,11 @@
-"""From a fused program to the defines that `cl/expression.h` asks for.
+"""Code generation: a fused program becomes the defines that `cl/expression.h` describes.
 
-What a kernel depends on is the program's structure and, for each operand, how its columns lie: side by side
-("contiguous"), all the same element ("uniform") or apart ("strided"). Shapes, strides and scalars' values
-are arguments, so that one compiled kernel serves every size.
+The code depends on the program's structure and on how each operand lies along the last axis, its columns: neighbours in
+memory ("contiguous"), one element repeated ("uniform") or elements apart ("strided"). Shapes, strides and the values of
+scalars are arguments of the kernel, so that one compiled kernel serves every size.
+
+In the code, `v0`, `v1`, ... are a program's values by number, `in1` and `out0` are pointers by operand, and `result0`
+is the value of the first output.
 """
 
 from __future__ import annotations
@@ -10,15 +13,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from needle.backend.opencl.building.types import arithmetic_type, cl_type
+from needle.backend.opencl.building.types import argument_dtype, cl_type, compute_type, is_narrow
 from needle.backend.records import FusedProgram, Node
-from needle.dtypes import DType, is_float, is_integer
+from needle.dtypes import DType, is_bool, is_float, is_integer, kind_of
 
 _NAMES = re.compile(r"\b[xyzT]\b")
 
 
 def type_definitions(dtypes: Sequence[DType]) -> str:
-    """The DEFINE_ macros for every element type among `dtypes`."""
+    """The DEFINE_ macros that a kernel needs for the element types of `dtypes`."""
     lines = []
     for dtype in dict.fromkeys(dtypes):
         name = cl_type(dtype)
@@ -26,12 +29,12 @@ def type_definitions(dtypes: Sequence[DType]) -> str:
         if is_integer(dtype):
             lines.append(f"DEFINE_INTEGER({name})")
         elif is_float(dtype):
-            lines.append(f"DEFINE_FLOAT({arithmetic_type(dtype)})")
+            lines.append(f"DEFINE_FLOAT({compute_type(dtype)})")
     return " ".join(dict.fromkeys(lines))
 
 
 def parameters(program: FusedProgram, output_count: int) -> str:
-    """The kernel's parameters for outputs, inputs and scalars, outputs and inputs with their first position."""
+    """The kernel's parameters: for each output and input a pointer and its first element's position, then scalars."""
     arrays = enumerate(_arrays(program, output_count))
     return ", ".join(
         [*(f"{pointer}{name}, const long start{k}" for k, (pointer, name) in arrays), *_scalar_parameters(program)]
@@ -39,7 +42,7 @@ def parameters(program: FusedProgram, output_count: int) -> str:
 
 
 def _arrays(program: FusedProgram, output_count: int) -> list[tuple[str, str]]:
-    """The outputs and inputs as (their pointer's type, the name that loads and stores know them by)."""
+    """For each output and input, the type of its pointer and the name of its pointer."""
     outputs = (program.dtypes[number] for number in program.outputs[:output_count])
     return [
         *((f"__global {cl_type(dtype)} *", f"out{k}") for k, dtype in enumerate(outputs)),
@@ -48,13 +51,11 @@ def _arrays(program: FusedProgram, output_count: int) -> list[tuple[str, str]]:
 
 
 def _scalar_parameters(program: FusedProgram) -> list[str]:
-    # A half cannot be a kernel argument: it travels as a float.
-    scalars = ("float" if d.name == "float16" else cl_type(d) for d in program.scalars)
-    return [f"const {scalar} scalar{i}" for i, scalar in enumerate(scalars)]
+    return [f"const {cl_type(argument_dtype(dtype))} scalar{i}" for i, dtype in enumerate(program.scalars)]
 
 
 def loads(program: FusedProgram, output_count: int, columns: Sequence[str], full: bool) -> str:
-    """Statements that read one vector of each input: a whole one, or the row's last `lanes` elements."""
+    """Statements that read one vector of each input: a full one, or else the last `lanes` elements of the row."""
     lines = []
     for i, dtype in enumerate(program.inputs):
         operand = output_count + i
@@ -74,7 +75,10 @@ def loads(program: FusedProgram, output_count: int, columns: Sequence[str], full
 def block_defines(
     program: FusedProgram, output_count: int, columns: Sequence[str], turned: Sequence[bool]
 ) -> dict[str, str | int]:
-    """What `tiles` needs to read those inputs in blocks that are `turned`, of all operands; nothing if none is."""
+    """The defines with which `tiles` reads inputs in blocks; none if no input is `turned`.
+
+    `turned` says of each operand whether its neighbours lie along the rows (see `Layout.turned`).
+    """
     blocks, types = {}, []
     for i, dtype in enumerate(program.inputs):
         operand, name = output_count + i, cl_type(dtype)
@@ -97,7 +101,7 @@ def block_defines(
 
 
 def stores(program: FusedProgram, output_count: int, columns: Sequence[str], full: bool) -> str:
-    """Statements that write one vector of each output, or the row's last `lanes` elements."""
+    """Statements that write one vector of each output: a full one, or else the last `lanes` elements of the row."""
     lines = []
     for k in range(output_count):
         name = cl_type(program.dtypes[program.outputs[k]])
@@ -111,7 +115,7 @@ def stores(program: FusedProgram, output_count: int, columns: Sequence[str], ful
 
 
 def streaming_defines(program: FusedProgram, output_count: int) -> dict[str, str | int]:
-    """What `elementwise` needs to write whole vectors of its contiguous outputs past the caches."""
+    """The defines with which `elementwise` writes full vectors past the caches. All outputs must be contiguous."""
     vectors = [f"VEC({cl_type(program.dtypes[number])})" for number in program.outputs[:output_count]]
     rows = [f"out{k} + at[{k}]" for k in range(output_count)]
     targets = list(zip(vectors, rows, strict=True))
@@ -123,53 +127,75 @@ def streaming_defines(program: FusedProgram, output_count: int) -> dict[str, str
     }
 
 
-def compute(program: FusedProgram) -> str:
-    """Statements that compute the program's outputs from its inputs, one for each node."""
+def compute(program: FusedProgram, output_count: int) -> str:
+    """Statements that compute the program's outputs from its inputs, one for each node.
+
+    The first `output_count` outputs are stored; a kernel that folds further ones gets them in the type to compute in.
+    """
     dtypes = program.dtypes
     lines = []
     first_scalar = len(program.inputs)
     for i, dtype in enumerate(program.scalars):
-        lines.append(f"const VEC({cl_type(dtype)}) v{first_scalar + i} = LIT({cl_type(dtype)}, scalar{i});")
+        lines.append(f"const VEC({cl_type(dtype)}) v{first_scalar + i} = {_scalar(dtype, f'scalar{i}')};")
     first_node = first_scalar + len(program.scalars)
     for i, node in enumerate(program.nodes):
         value = _expression(node, [dtypes[j] for j in node.operands])
         lines.append(f"const VEC({cl_type(node.dtype)}) v{first_node + i} = {value};")
     for k, number in enumerate(program.outputs):
-        lines.append(f"const VEC({cl_type(dtypes[number])}) result{k} = v{number};")
+        dtype, value = dtypes[number], f"v{number}"
+        name, value = (cl_type(dtype), value) if k < output_count else (compute_type(dtype), _widened(dtype, value))
+        lines.append(f"const VEC({name}) result{k} = {value};")
     return "\n".join(lines)
 
 
+def _scalar(dtype: DType, name: str) -> str:
+    """A kernel's scalar parameter as a vector of `dtype`."""
+    literal = f"LIT({compute_type(dtype)}, {name})"
+    return f"CAST({cl_type(dtype)}, {literal})" if is_narrow(dtype) else literal
+
+
+def _widened(dtype: DType, value: str) -> str:
+    """A value of `dtype` in the type to compute in."""
+    return f"WIDEN({cl_type(dtype)}, {value})" if is_narrow(dtype) else value
+
+
 def _expression(node: Node, operand_dtypes: Sequence[DType]) -> str:
-    """A node's OpenCL expression over the values it reads."""
+    """The OpenCL C expression of a node, over the values of its operands."""
     record = node.record
     source = operand_dtypes[0]
     if record.typing == "cast":
-        value = f"v{node.operands[0]}"
-        if node.dtype.kind == "b":
-            return f"BOOL({value} != LIT({cl_type(source)}, 0))"
-        if is_float(node.dtype) and not is_float(source):
-            value = f"UNKNOWN({cl_type(source)}, {value})"
-        return f"CAST({cl_type(node.dtype)}, {value})"
-    dtype = node.dtype if record.typing == "select" else source
-    name = cl_type(dtype) if record.typing == "select" else arithmetic_type(dtype)
-    widened = name != cl_type(dtype)
-    values = (f"CAST({name}, v{i})" if widened else f"v{i}" for i in node.operands)
+        return _cast(_widened(source, f"v{node.operands[0]}"), source, node.dtype)
+    is_moved = record.typing == "select"  # then its values are not computed with, only chosen
+    dtype = node.dtype if is_moved else source
+    name = cl_type(dtype) if is_moved else compute_type(dtype)
+    values = (f"v{i}" if is_moved else _widened(dtype, f"v{i}") for i in node.operands)
     names = {"T": name, **dict(zip("xyz", values, strict=False))}
-    text = record.cl if isinstance(record.cl, str) else _for_kind(record.cl, dtype.kind)
+    text = record.cl if isinstance(record.cl, str) else _for_kind(record.cl, kind_of(dtype))
     value = _NAMES.sub(lambda m: names[m[0]], text)
     if record.typing in ("compare", "logical"):
         return f"BOOL({value})"
-    return f"CAST({cl_type(node.dtype)}, {value})" if widened else value
+    return value if name == cl_type(dtype) else f"CAST({cl_type(node.dtype)}, {value})"
+
+
+def _cast(value: str, source: DType, target: DType) -> str:
+    """`value`, computed in the type of `source`, as a value of `target`."""
+    computed = compute_type(source)
+    if is_bool(target):
+        return f"BOOL({value} != LIT({computed}, 0))"
+    if is_float(target) and not is_float(source):
+        value = f"UNKNOWN({computed}, {value})"
+    return f"CAST({cl_type(target)}, {value})"
 
 
 def _for_kind(choices: Mapping[str, str], kind: str) -> str:
+    """The expression of a record for a dtype's kind."""
     return next(text for kinds, text in choices.items() if kind in kinds)
 
 
 def expression_defines(
     program: FusedProgram, output_count: int, columns: Sequence[str], rank: int
 ) -> dict[str, str | int]:
-    """Everything that `cl/expression.h` needs, for a program that stores `output_count` outputs."""
+    """All defines of `cl/expression.h`, for a kernel that stores the first `output_count` outputs of `program`."""
     operands = output_count + len(program.inputs)
     return {
         "RANK": rank,
@@ -181,16 +207,16 @@ def expression_defines(
         "TYPES": type_definitions(program.dtypes),
         "LOAD_FULL": loads(program, output_count, columns, full=True),
         "LOAD_TAIL": loads(program, output_count, columns, full=False),
-        "COMPUTE": compute(program),
+        "COMPUTE": compute(program, output_count),
         "STORE_FULL": stores(program, output_count, columns, full=True),
         "STORE_TAIL": stores(program, output_count, columns, full=False),
     }
 
 
 def batch_defines(program: FusedProgram, slots: int, reads: Sequence[int]) -> dict[str, str | int]:
-    """Everything that `cl/elementwise_batch.cl` needs, for `slots` sets of contiguous arrays.
+    """All defines of `cl/elementwise_batch.cl`, for `slots` sets of contiguous arrays.
 
-    The outputs are a set's first arrays, the inputs those at the positions `reads`.
+    A set's first arrays are the outputs; its arrays at the positions `reads` are the inputs.
     """
     names = _arrays(program, len(program.outputs))
     places = [*range(len(program.outputs)), *reads]

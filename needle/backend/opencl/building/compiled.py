@@ -1,7 +1,7 @@
-"""Folders of compiled kernels, whose damaged files are found by their structure and by checksums.
+"""Folders of compiled kernels, and how damaged files in them are found.
 
-A file is checked by its structure when it is first seen (ELF and LLVM bitcode tell their own length), and from then
-on by a checksum, kept in the folder, whenever its size or time has changed.
+A file that is new here is checked by its structure: ELF and LLVM bitcode state their own length. Its checksum is then
+noted, in a file in the folder. Later, a file whose size or time of writing has changed is compared with its checksum.
 """
 
 from __future__ import annotations
@@ -29,33 +29,33 @@ Files = list[os.DirEntry[str]]
 
 @dataclass
 class Findings:
-    """What is wrong with a store."""
+    """The faults that a check of a store has found."""
 
-    #: The programs that are damaged.
+    #: The folders of damaged programs.
     damaged: list[Path] = field(default_factory=list)
-    #: The folders and files that this process may not use as their owner does.
+    #: The folders and files that this process lacks the permission to use as the store's owner does.
     closed: list[Path] = field(default_factory=list)
-    #: Whether somebody held the lock all the time, so that nothing could be judged.
+    #: Whether another process held the lock for the whole time, so that no file could be checked.
     locked: bool = False
 
 
 @dataclass(frozen=True)
 class Store:
-    """A folder in which each folder so many levels deep holds what was compiled of one program."""
+    """A cache folder. Each folder `depth` levels below it holds the compiled files of one program."""
 
     folder: Path
     depth: int
-    #: How the names of the files end that are loaded unchecked, and what a whole one looks like.
+    #: The files that the cache's owner loads unchecked: how their names end, and a test of whether a file is whole.
     loaded: dict[str, Callable[[bytes], bool]]
-    #: The file that is there while files are written, if their owner writes them in place: none is judged meanwhile.
+    #: The lock file of an owner that writes its files in place. While it exists no file can be checked.
     lock: Path | None = None
 
     def check(self, patience: float, remove: bool = False) -> Findings:
-        """Compare the programs with their checksums, note those of new files, and perhaps remove what is damaged.
+        """Check every program against the noted checksums, and note the checksums of new files.
 
         Args:
-            patience: how many seconds to wait for the lock, which is needed if there is anything to judge.
-            remove: whether damaged programs are removed.
+            patience: the seconds to wait for the lock. It is needed only if a file is new or has changed.
+            remove: whether to remove damaged programs.
         """
         known, findings = self._read_checksums(), Findings()
         found, doubtful = self._survey(known, findings.closed)
@@ -77,7 +77,7 @@ class Store:
         return findings
 
     def _survey(self, known: dict[str, Entry], closed: list[Path]) -> tuple[dict[str, Entry], dict[str, Files]]:
-        """The notes of the programs that are as they were noted, and the files of those that are to be judged."""
+        """The notes of the unchanged programs by file, and the files of the other programs, which must be checked."""
         found, doubtful = {}, {}
         for program in self._programs(str(self.folder), self.depth, closed):
             files = list(self._files(program, closed))
@@ -101,7 +101,7 @@ class Store:
             temporary.replace(self.folder / _CHECKSUMS)
 
     def _programs(self, folder: str, depth: int, closed: list[Path]) -> Iterator[str]:
-        """The folders `depth` levels below `folder`; those on the way that cannot be used go to `closed`."""
+        """The folders `depth` levels below `folder`. Those in between that cannot be used go to `closed`."""
         if depth == 0:
             yield folder
             return
@@ -110,7 +110,7 @@ class Store:
                 yield from self._programs(entry.path, depth - 1, closed)
 
     def _files(self, folder: str, closed: list[Path]) -> Iterator[os.DirEntry[str]]:
-        """The files in `folder`, at any depth, that are loaded; what cannot be used goes to `closed`."""
+        """The files in `folder`, at any depth, that the owner loads. Those that cannot be used go to `closed`."""
         for entry in _entries(folder, closed):
             if entry.is_dir(follow_symlinks=False):
                 yield from self._files(entry.path, closed)
@@ -123,7 +123,7 @@ class Store:
         return file.path[len(str(self.folder)) + 1 :]
 
     def _is_known(self, file: os.DirEntry[str], known: dict[str, Entry]) -> bool:
-        """Whether a file's size and time are those that were noted."""
+        """Whether a file has the size and the time of writing that were noted."""
         try:
             status = file.stat()
         except OSError:
@@ -131,7 +131,7 @@ class Store:
         return known.get(self._name(file), ())[:2] == (status.st_size, status.st_mtime_ns)
 
     def _judge(self, files: Files, known: dict[str, Entry]) -> dict[str, Entry] | None:
-        """What to note of a program's files; None if one is damaged."""
+        """Check a program's files: what to note of each by its name, or None if one is damaged."""
         entries = {}
         for file in files:
             name = self._name(file)
@@ -150,7 +150,7 @@ class Store:
 
 
 def _entries(folder: str, closed: list[Path]) -> Iterator[os.DirEntry[str]]:
-    """What lies in a folder, which goes to `closed` if its owner could not go on using it."""
+    """The entries of a folder, which is added to `closed` if files in it cannot be read and replaced."""
     if _is_closed(folder, os.R_OK | os.W_OK | os.X_OK):
         closed.append(Path(folder))
     with suppress(OSError), os.scandir(folder) as entries:
@@ -158,17 +158,18 @@ def _entries(folder: str, closed: list[Path]) -> Iterator[os.DirEntry[str]]:
 
 
 def _is_removed(folder: str) -> bool:
-    """Whether a folder could be removed, which is tried."""
+    """Try to remove a folder; whether it is gone."""
     shutil.rmtree(folder, ignore_errors=True)
     return not os.path.lexists(folder)
 
 
 def _is_closed(path: str, mode: int) -> bool:
-    return not os.access(path, mode) and os.path.lexists(path)  # not if another process has just removed it
+    """Whether a file or folder exists to which this process has no access in `mode`."""
+    return not os.access(path, mode) and os.path.lexists(path)  # another process may just have removed it
 
 
 def is_whole_library(data: bytes) -> bool:
-    """Whether an ELF file reaches to the end of its last part, the table of its sections."""
+    """Whether an ELF file is whole: its last part, the table of its sections, ends within the file."""
     if data[:4] != b"\x7fELF":
         return bool(data) and os.name != "posix"  # other systems have other formats
     wide, order = data[4:5] == b"\2", "<" if data[5:6] == b"\1" else ">"
@@ -180,7 +181,7 @@ def is_whole_library(data: bytes) -> bool:
 
 
 def is_whole_bitcode(data: bytes) -> bool:
-    """Whether LLVM bitcode consists of whole blocks, each of which tells its length in words."""
+    """Whether LLVM bitcode is whole: a sequence of blocks, each stating its length, up to the end of the file."""
     if data[:4] != b"BC\xc0\xde" or len(data) % 4:
         return data[:4] == b"\xde\xc0\x17\x0b"  # a wrapped file
     at = 4
@@ -193,5 +194,5 @@ def is_whole_bitcode(data: bytes) -> bool:
 
 
 def is_whole_pickle(data: bytes) -> bool:
-    """Whether the last byte of pickled data is the one that ends it."""
+    """Whether pickled data is whole: its last byte is the opcode that ends a pickle."""
     return data.endswith(b".")

@@ -81,13 +81,18 @@ def written(file: str, name: str, defines: Defines) -> tuple[int, ...]:
 
     Those that are volatile are what its work-groups talk through, and hold nothing when it is done.
     """
+    kept = re.compile(r"\b(const|volatile)\b")
+    declared = enumerate(parameters(file, name, defines))
+    return tuple(k for k, text in declared if "__global" in text and not kept.search(text))
+
+
+def parameters(file: str, name: str, defines: Defines) -> list[str]:
+    """The parameters of kernel `name` as `cl/<file>` declares them, in their order; each ends with its name."""
     source = assemble(file, defines).replace("\\\n", "")
     macros = dict(reversed(_MACRO.findall(source)))  # the first of a name counts
     signature = re.search(rf"^void {name}\((.*?)\)", source, re.MULTILINE | re.DOTALL)
     assert signature is not None
-    parameters = re.sub(r"\w+", lambda word: macros.get(word[0], word[0]), signature[1]).split(",")
-    kept = re.compile(r"\b(const|volatile)\b")
-    return tuple(k for k, text in enumerate(parameters) if "__global" in text and not kept.search(text))
+    return re.sub(r"\w+", lambda word: macros.get(word[0], word[0]), signature[1]).split(",")
 
 
 def _explain(file: str, defines: Defines, log: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from needle.backend.opencl.building.codegen import block_defines, expression_defines, streaming_defines
 from needle.backend.opencl.building.layout import Layout, elementwise_layout
+from needle.backend.opencl.building.types import argument_dtype
 from needle.backend.opencl.kernels.folding import OperandLayout
 from needle.backend.opencl.kernels.prepared import PreparedLaunch
 from needle.backend.opencl.shapes.groups import VECTORS, groups_for
@@ -41,7 +42,7 @@ def expression_types(program: FusedProgram, output_count: int) -> list[Any]:
 
 def scalar_types(program: FusedProgram) -> list[Any]:
     """The dtypes of a program's scalars as a kernel's parameters."""
-    return [np.float32 if d.name == "float16" else np.uint8 if d.kind == "b" else d.type for d in program.scalars]
+    return [argument_dtype(dtype).type for dtype in program.scalars]
 
 
 def expression_arguments(expression: Expression, outputs: Sequence[ArrayView] = ()) -> list[Any]:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from needle.backend.opencl.building.layout import elementwise_layout
-from needle.backend.opencl.building.types import cl_type, wrapping_type
+from needle.backend.opencl.building.types import bits_type, cl_type, element_defines, is_narrow, missing_bits
 from needle.backend.opencl.kernels.launchers import launches
 from needle.backend.opencl.kernels.prepared import PreparedLaunch
 from needle.backend.opencl.shapes.groups import Grain, groups_for, parts_for
 from needle.backend.protocol import ArrayView, Buffer
-from needle.dtypes import DType, Shape, float32
+from needle.dtypes import DType, Shape, compute_dtype
 
 if TYPE_CHECKING:
     from needle.backend.opencl.running.device import OpenCLDevice
@@ -26,9 +26,6 @@ _INT, _LONG, _ULONG = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.uint64
 _GATHER = (None,) * 3 + (_LONG,) * 2 + (None, _INT) + (_LONG,) * 4 + (_ULONG,)
 _SCATTER = (None,) * 3 + (_LONG,) * 2 + (None,) * 3 + (_INT,) * 3 + (_LONG,) * 6
 _NARROW = (None, None, _LONG)
-
-_ITEM_TYPES = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}
-_NAN_BITS = {2: 0x7E00, 4: 0x7FC00000, 8: 0x7FF8000000000000}
 
 _CPU_CHUNK = 4096  # elements of a run that gather copies as one unit on a CPU
 _COPIED = Grain(group=1 << 14, rounded_up=True)  # elements that are copied or narrowed; a GPU's work-item takes one
@@ -81,21 +78,20 @@ def _prepare_gather(
 ) -> PreparedLaunch:  # fmt: skip
     """The launch that gathers an array of `shape` along an axis of so many elements, `step` apart."""
     itemsize, launch_shape = dtype.itemsize, device.launch_shape
-    defines = _defines(device, _ITEM_TYPES[itemsize], index_dtype) | {"GATHER": 1}
+    defines = _defines(device, {"T": bits_type(dtype)}, index_dtype) | {"GATHER": 1}
     if launch_shape.on_cpu:
         defines |= {"CHUNK": _CPU_CHUNK, "WIDTH": launch_shape.width(itemsize)}
     layout = elementwise_layout(shape, (x_strides, index_strides))
     size, run = prod(shape), layout.shape[-1]
     units = size // run * -(-run // int(defines.get("CHUNK", 1)))
     groups = groups_for(launch_shape, units, _COPIED.worth(launch_shape, size))
-    missing = _NAN_BITS[itemsize] if dtype.kind == "f" else 0
     kernel = device.kernel("index.cl", "gather", defines, _GATHER)
-    arguments = (device.layout_buffer(layout), layout.rank, size // run, run, length, step, missing)
+    arguments = (device.layout_buffer(layout), layout.rank, size // run, run, length, step, missing_bits(dtype))
     return PreparedLaunch(kernel, (groups,), (launch_shape.local_size,), arguments)
 
 
-def _defines(device: OpenCLDevice, element: str, index_dtype: DType) -> Defines:
-    return {"T": element, "INDEX_T": cl_type(index_dtype), "LOCAL": device.launch_shape.local_size}
+def _defines(device: OpenCLDevice, element: Defines, index_dtype: DType) -> Defines:
+    return {**element, "INDEX_T": cl_type(index_dtype), "LOCAL": device.launch_shape.local_size}
 
 
 @launches("scatter_add")
@@ -128,14 +124,14 @@ def _scatter(
     if 0 in out.shape:
         return
     total = prod(out.shape)
-    is_half = out.dtype.name == "float16"
-    target: Buffer = device.empty(total, float32) if is_half else out.buffer
+    narrow = is_narrow(out.dtype)
+    target: Buffer = device.empty(total, compute_dtype(out.dtype)) if narrow else out.buffer
     dtypes = updates.dtype, indices.dtype
     prepared = device.prepared(
         _prepare_scatter, *dtypes, updates.shape, updates.strides, index_strides, axis, middle, size
     )
     prepared.launch(device, (updates.buffer, indices.buffer, target, updates.offset, indices.offset))
-    if is_half:
+    if narrow:
         device.prepared(_prepare_narrow, *dtypes, total).launch(device, (target, out.buffer))
 
 
@@ -160,7 +156,7 @@ def _prepare_scatter(
 
 
 def _prepare_narrow(device: OpenCLDevice, dtype: DType, index_dtype: DType, size: int) -> PreparedLaunch:
-    """The launch that stores `size` sums as halves; its kernel is part of the program that summed them."""
+    """The launch that stores `size` sums in a narrower type; its kernel is part of the program that summed them."""
     launch_shape = device.launch_shape
     kernel = device.kernel("index.cl", "narrow", _scatter_defines(device, dtype, index_dtype), _NARROW)
     groups = groups_for(launch_shape, size, _COPIED.worth(launch_shape, size))
@@ -168,11 +164,9 @@ def _prepare_narrow(device: OpenCLDevice, dtype: DType, index_dtype: DType, size
 
 
 def _scatter_defines(device: OpenCLDevice, dtype: DType, index_dtype: DType) -> Defines:
-    defines = _defines(device, wrapping_type(dtype), index_dtype) | {"SCATTER": 1}
-    if dtype.name == "float16":
-        return defines | {"HALF": 1}
-    width = device.launch_shape.width(dtype.itemsize) if device.launch_shape.on_cpu else 1
-    return defines | {"SUM_T": wrapping_type(dtype), "WIDTH": width}
+    in_vectors = device.launch_shape.on_cpu and not is_narrow(dtype)
+    width = device.launch_shape.width(dtype.itemsize) if in_vectors else 1
+    return _defines(device, element_defines(dtype, wraps=True), index_dtype) | {"SCATTER": 1, "WIDTH": width}
 
 
 def _partition(

@@ -1,4 +1,4 @@
-"""The launcher of `cl/matmul.cl` and `cl/matvec.cl`: batched products of strided matrices and vectors."""
+"""The launcher of `cl/matmul.cl` and `cl/matmul_vector.cl`: batched products of strided matrices and vectors."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from needle.backend.opencl.building.programs import Defines
-from needle.backend.opencl.building.types import wrapping_type
+from needle.backend.opencl.building.types import element_defines
 from needle.backend.opencl.kernels.launchers import launches
 from needle.backend.opencl.kernels.matmul_split import ceil_div, split
 from needle.backend.opencl.kernels.prepared import PreparedLaunch
 from needle.backend.opencl.shapes.groups import Grain, groups_for
 from needle.backend.opencl.shapes.launch_shape import LaunchShape
 from needle.backend.protocol import ArrayView
-from needle.dtypes import DType, Shape
+from needle.dtypes import DType, Shape, is_bool
 
 if TYPE_CHECKING:
     from needle.backend.opencl.running.device import OpenCLDevice
@@ -27,7 +27,7 @@ _KERNELS = {
     name: (file, (None,) * 3 + (np.dtype(np.int64),) * longs + (None,) * counters)
     for name, file, longs, counters in (
         ("matmul_blocks", "matmul.cl", 19, 1), ("matmul_tiles", "matmul.cl", 16, 0),
-        ("matvec_blocks", "matvec.cl", 17, 0), ("matvec_tiles", "matvec.cl", 16, 0),
+        ("matvec_blocks", "matmul_vector.cl", 17, 0), ("matvec_tiles", "matmul_vector.cl", 16, 0),
     )
 }  # fmt: skip
 
@@ -152,11 +152,9 @@ def _part(device: OpenCLDevice, problem: _Problem, dtype: DType) -> _Part:
 
 def _defines(kernel: str, dtype: DType, launch_shape: LaunchShape, by_columns: bool) -> Defines:
     """What a kernel is compiled under: one program for each dtype, or two, for A by rows and by columns."""
-    defines: dict[str, str | int] = {"T": wrapping_type(dtype)}
-    if dtype.kind == "b":
+    defines = element_defines(dtype, wraps=True)
+    if is_bool(dtype):
         defines |= {"ACCUMULATE(s, x, y)": "s |= (x) & (y)", "JOIN(s, x)": "s |= (x)"}
-    if dtype.name == "float16":
-        defines["T_IS_HALF"] = 1
     if kernel.endswith("_blocks"):
         defines |= {"ON_CPU": 1, "WIDTH": launch_shape.width(dtype.itemsize)}
     if kernel == "matmul_blocks":
@@ -168,8 +166,6 @@ def _defines(kernel: str, dtype: DType, launch_shape: LaunchShape, by_columns: b
         defines |= {"GROUP": launch_shape.matmul_group, "MICRO": launch_shape.matmul_micro}
     elif kernel == "matvec_tiles":
         defines["ITEMS"] = launch_shape.matmul_group**2
-    if kernel.endswith("_tiles") and dtype.kind in "iu" and dtype.itemsize < 4:
-        defines["SUM_T"] = "uint"
     return defines
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from needle.backend.opencl.building.types import cl_type
+from needle.backend.opencl.building.types import element_defines
 from needle.backend.opencl.kernels.launchers import launches
 from needle.backend.opencl.kernels.prepared import PreparedLaunch
 from needle.backend.opencl.shapes.groups import Grain, groups_for
 from needle.backend.protocol import ArrayView
-from needle.dtypes import DType, Shape, float16, float32, float64
+from needle.dtypes import DType, Shape, bool_, compute_dtype
 
 if TYPE_CHECKING:
     from needle.backend.opencl.running.device import OpenCLDevice
@@ -31,8 +31,8 @@ def _uniform(
     device: OpenCLDevice, inputs: Arguments, outputs: Arguments, *, shape: Shape, dtype: DType,
     seed: int, offset: int, low: float, high: float, last: float,
 ) -> None:  # fmt: skip
-    real = _real(dtype)
-    scale = float(real.type(high) - real.type(low))
+    real = compute_dtype(dtype).type
+    scale = float(real(high) - real(low))
     _numbers(device, outputs[0], 0, seed, offset, (scale, low, last))
 
 
@@ -42,10 +42,6 @@ def _normal(
     seed: int, offset: int, mean: float, std: float,
 ) -> None:  # fmt: skip
     _numbers(device, outputs[0], 1, seed, offset, (std, mean, 0.0))
-
-
-def _real(dtype: DType) -> DType:
-    return float64 if dtype == float64 else float32
 
 
 def _numbers(
@@ -58,13 +54,8 @@ def _numbers(
 
 
 def _prepare_numbers(device: OpenCLDevice, kind: int, dtype: DType, size: int) -> PreparedLaunch:
-    real = _real(dtype)
-    bits = {float16: 11, float32: 24, float64: 53}[dtype]
-    defines: Defines = {"KIND": kind, "T": cl_type(dtype), "REAL": cl_type(real), "BITS": bits}
-    if dtype == float64:
-        defines["WIDE"] = 1
-    if dtype == float16:
-        defines["HALF"] = 1
+    real = compute_dtype(dtype)
+    defines: Defines = {"KIND": kind, **element_defines(dtype)}
     parameters = (None, _LONG, _ULONG, _ULONG, real, real, real)
     return _prepare(device, "numbers", defines, parameters, size)
 
@@ -80,7 +71,7 @@ def _bernoulli(
 
 
 def _prepare_bernoulli(device: OpenCLDevice, size: int) -> PreparedLaunch:
-    defines: Defines = {"KIND": 2, "T": "uchar"}
+    defines: Defines = {"KIND": 2, **element_defines(bool_)}
     return _prepare(device, "bernoulli", defines, (None, _LONG, _ULONG, _ULONG, _ULONG), size)
 
 

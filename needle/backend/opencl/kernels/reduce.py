@@ -30,7 +30,7 @@ from needle.backend.opencl.kernels.folding import (
 from needle.backend.opencl.kernels.prepared import PreparedLaunch
 from needle.backend.protocol import ArrayView, Expression
 from needle.backend.records import FusedProgram, Reduction
-from needle.dtypes import DType, Shape, float16, float32
+from needle.dtypes import DType, Shape, compute_dtype, is_float
 from needle.strides import contiguous_strides
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class _Fold:
         if self.accumulator.itemsize == 1 and not device.launch_shape.on_cpu:
             name = "int"  # a register holds no less there, and bytes in local memory crash Mesa's compiler
         unroll = device.launch_shape.fold_unroll if len(self.program.nodes) <= MAX_UNROLLED else 1
-        floats = self.accumulator.kind == "f"
+        floats = is_float(self.accumulator)
         return {
             "WIDTH": self.width,
             "INDEX": index,
@@ -128,7 +128,7 @@ def reduction(
     output: ArrayView,
 ) -> None:
     """Fold `expression`, over `shape`, over `axes` into the contiguous `output`, in one launch or two."""
-    accumulator = float32 if output.dtype == float16 else output.dtype
+    accumulator = compute_dtype(output.dtype)
     inputs = geometry_of(expression)
     prepared = device.prepared(_prepare, record, expression.program, inputs, shape, axes, output.dtype)
     for launch, written in prepared.partials:
@@ -149,7 +149,7 @@ def _prepare(
 ) -> _Reduction:
     """The launches that fold `program`, which reads `inputs`, over the `axes` of `shape`."""
     count = prod(shape[a] for a in axes)
-    accumulator = float32 if result == float16 else result
+    accumulator = compute_dtype(result)
     width = width_for(device, program, accumulator)
     fold = layout_of(inputs, shape, axes, ordered=False)
     partials: list[tuple[PreparedLaunch, Shape]] = []

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from needle.backend.opencl.building.layout import elementwise_layout
-from needle.backend.opencl.building.types import cl_type
+from needle.backend.opencl.building.types import element_defines
 from needle.backend.opencl.kernels.launchers import launches
 from needle.backend.opencl.kernels.prepared import PreparedLaunch
 from needle.backend.opencl.shapes.groups import Grain, groups_for
 from needle.backend.protocol import ArrayView
-from needle.dtypes import DType, Shape, float16, float64
+from needle.dtypes import DType, Shape, compute_dtype, float32
 from needle.strides import Strides
 
 if TYPE_CHECKING:
@@ -73,18 +73,14 @@ def _without(values: tuple[int, ...], axis: int) -> tuple[int, ...]:
 
 
 def _defines(dtype: DType, result: int) -> Defines:
-    defines: Defines = {"T": cl_type(dtype), "RESULT": result}
-    if dtype == float16:
-        defines |= {"HALF": 1}
-    if dtype == float64:
-        defines |= {"REAL": "double"}
-    return defines
+    return {**element_defines(dtype), "RESULT": result}
 
 
 def _vectors(device: OpenCLDevice, dtype: DType) -> Defines:
     """The defines that shape a launch of one work-item a group, on whole vectors."""
-    width = device.launch_shape.width(8 if dtype == float64 else 4)
-    return {"WIDTH": width, "LOCAL": 1, "OWN_EXP": int(dtype != float64 and width > 1)}
+    computed = compute_dtype(dtype)
+    width = device.launch_shape.width(computed.itemsize)
+    return {"WIDTH": width, "LOCAL": 1, "OWN_EXP": int(computed == float32 and width > 1)}
 
 
 #: A kernel's name, which is also its file's; the defines that shape its launch; groups; further parameters.

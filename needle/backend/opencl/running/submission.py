@@ -1,11 +1,11 @@
-"""Handing launches to the driver: at once, or a few small ones together.
+"""Enqueueing launches: at once, or several small ones together.
 
-Each hand-over wakes the threads of a CPU driver, which costs more than a small kernel runs for, and on few
-cores they then interrupt the thread that records the next one. So launches of a single work-group may wait for
-company, until there are enough of them, until a larger one comes, or until somebody waits for the device.
+To enqueue a kernel wakes the threads of a CPU driver. That takes longer than a small kernel runs, and on few cores
+those threads then interrupt the Python thread that makes the next launch. So a launch of a single work-group may be
+held, until enough of them are held, until a larger launch comes, or until the host waits for the device.
 
-Whoever made a launch that waits has gone on when the driver refuses it. What it should have written is lost then: the
-buffers say so (an attribute `lost`), and reading them is an error for as long as they live.
+A held launch may be refused after its caller returned. Its output buffers are marked lost (an attribute `lost`, which
+says why); reading one raises an error for as long as the buffer lives.
 """
 
 from __future__ import annotations
@@ -26,36 +26,46 @@ HeldLaunch: TypeAlias = tuple[cl.Kernel, Sequence[int], Sequence[int], tuple[Any
 
 
 class Submission:
-    """The launches that were made but not yet enqueued, in their order. Not thread-safe: the device locks."""
+    """The held launches of one device: made but not yet enqueued, in the order in which they were made.
+
+    Not thread-safe: the device holds its lock around each call.
+    """
 
     def __init__(self) -> None:
         self._held: list[HeldLaunch] = []
         self._throttle = Throttle()
-        self.refused = False  # whether the latest flush ended with a launch that the driver refused: the first now
-        self._has_losses = False  # until there are some nobody looks for them
+        #: Whether the driver refused a launch in the latest flush. That launch is the first of the held ones then.
+        self.refused = False
+        self._has_losses = False  # whether any buffer was ever marked lost: if not, no argument need be checked
 
     def add(self, kernel: cl.Kernel, size: Sequence[int], local: Sequence[int], arguments: tuple[Any, ...]) -> int:
-        """Note a launch; what it reads and writes is kept alive. Returns how many are waiting."""
+        """Hold a launch, and keep its buffers alive. Returns how many launches are held now.
+
+        Raises DeviceError if one of the buffers is lost.
+        """
         if self._has_losses:
             self.check(arguments)
         self._held.append((kernel, size, local, arguments))
         return len(self._held)
 
     def withdraw(self, arguments: tuple[Any, ...]) -> None:
-        """Forget the latest launch, which has these arguments, if it still waits."""
+        """Drop the latest launch, which has these arguments, if it is still held."""
         if self._held:
             _, _, _, latest = self._held[-1]
             if latest is arguments:
                 self._held.pop()
 
     def flush(self, queue: cl.CommandQueue, tracer: Tracer | None) -> None:
-        """Enqueue all that is waiting, and tell the tracer. What is refused goes on waiting, with all behind it."""
+        """Enqueue all held launches in order, and tell the tracer of each.
+
+        If the driver refuses one, its error is raised; that launch and those after it stay held.
+        """
         throttle, done = self._throttle, 0
         self.refused = False
         try:
             for kernel, size, local, arguments in self._held:
                 try:
-                    kernel.set_args(*arguments)  # with the enqueue below two thirds of the time of kernel(...)
+                    kernel.set_args(*arguments)  # this and the enqueue below take two thirds of the time of kernel(...)
                     if tracer is None:
                         event = cl.enqueue_nd_range_kernel(queue, kernel, size, local)
                     else:
@@ -72,9 +82,10 @@ class Submission:
             del self._held[:done]
 
     def give_up(self, error: Exception, in_making: bool) -> None:
-        """Drop the first launch, which was refused, and those that would read or change what it should have written.
+        """Drop the first launch, which the driver refused with `error`, and mark its output buffers lost.
 
-        `in_making`: whoever makes the last launch hears of the error, so that nobody takes it for made.
+        Later launches that use a lost buffer are dropped in turn, and their output buffers are lost too. `in_making`
+        says that the last launch is still being made: its caller gets the error, and its buffers need not be marked.
         """
         kernel, _, _, _ = self._held[0]
         cause = error.__cause__ or error
@@ -92,7 +103,7 @@ class Submission:
         self._held[:] = kept
 
     def check(self, arguments: Iterable[Any]) -> None:
-        """Raise DeviceError if one of `arguments` is a buffer with values that a failed launch should have written."""
+        """Raise DeviceError if one of `arguments` is a lost buffer."""
         if self._has_losses:
             for argument in arguments:
                 why = _why_lost(argument)
@@ -101,11 +112,12 @@ class Submission:
 
 
 def _why_lost(argument: Any) -> str | None:
+    """Why a buffer is lost; None for any other argument."""
     return getattr(argument, "lost", None)
 
 
 def _written(launch: HeldLaunch) -> list[Any]:
-    """The buffers that a launch writes: all that it has, if its kernel does not tell."""
+    """The buffers that a launch writes. A kernel that does not tell which those are may write all its buffers."""
     kernel, _, _, arguments = launch
     written = getattr(kernel, "written", None)
     chosen = arguments if written is None else [arguments[k] for k in written()]

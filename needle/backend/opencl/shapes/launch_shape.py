@@ -11,7 +11,8 @@ from dataclasses import dataclass, fields, replace
 
 import pyopencl as cl
 
-from needle.dtypes import DType, float16
+from needle.backend.opencl.building.types import is_narrow
+from needle.dtypes import DType
 
 #: To be raised when kernels change so much that saved launch shapes no longer serve.
 VERSION = 5
@@ -56,7 +57,7 @@ class LaunchShape:
 
     def matmul_packs_dtype(self, dtype: DType) -> bool:
         """Whether products of `dtype` do so, too. Packed blocks are summed in their own type, halves in floats."""
-        return self.matmul_packs and dtype != float16
+        return self.matmul_packs and not is_narrow(dtype)
 
     def width(self, itemsize: int) -> int:
         """Lanes of a vector whose widest element has `itemsize` bytes, at most OpenCL's 16."""

@@ -31,11 +31,11 @@ void dot_rows(T *sums, __global const T *a, const long a_row, __local const T *x
         sum[i][0] = sum[i][1] = (vector_t)(0);
     long k = 0;
     for (; k + 2 * WIDTH <= depth; k += 2 * WIDTH) {
-        const vector_t left = *(__local const loose_t *)(x + k), right = *(__local const loose_t *)(x + k + WIDTH);
+        const vector_t left = *(__local const LOOSE(T) *)(x + k), right = *(__local const LOOSE(T) *)(x + k + WIDTH);
         #pragma unroll
         for (int i = 0; i < 4; i++) {
-            ACCUMULATE(sum[i][0], *(__global const loose_t *)(a + i * a_row + k), left);
-            ACCUMULATE(sum[i][1], *(__global const loose_t *)(a + i * a_row + k + WIDTH), right);
+            ACCUMULATE(sum[i][0], *(__global const LOOSE(T) *)(a + i * a_row + k), left);
+            ACCUMULATE(sum[i][1], *(__global const LOOSE(T) *)(a + i * a_row + k + WIDTH), right);
         }
     }
     #pragma unroll
@@ -64,11 +64,11 @@ void add_columns(__local T *sums, __global const T *a, const long rows, const lo
         for (int n = 0; n < STREAMS; n++)
             factors[n] = (vector_t)(x[k + n]);
         for (long i = 0; i < whole; i += WIDTH) {
-            vector_t sum = *(__local loose_t *)(sums + i);
+            vector_t sum = *(__local LOOSE(T) *)(sums + i);
             #pragma unroll
             for (int n = 0; n < STREAMS; n++)
-                ACCUMULATE(sum, *(__global const loose_t *)(from + i + n * a_depth), factors[n]);
-            *(__local loose_t *)(sums + i) = sum;
+                ACCUMULATE(sum, *(__global const LOOSE(T) *)(from + i + n * a_depth), factors[n]);
+            *(__local LOOSE(T) *)(sums + i) = sum;
         }
         for (long i = whole; i < rows; i++)
             for (int n = 0; n < STREAMS; n++)
@@ -167,7 +167,7 @@ void matvec_tiles(PARAMETERS)
 
     SUM_T sum = 0;
     for (long k = part; k < depth && row < rows; k += parts)
-        ACCUMULATE(sum, LOAD(a, k * a_depth), LOAD(b, k * b_depth));
+        ACCUMULATE(sum, (SUM_T)LOAD(T, a, k * a_depth), (SUM_T)LOAD(T, b, k * b_depth));
     sums[line * parts + part] = sum;
     for (int half_of = parts / 2; half_of > 0; half_of /= 2) {
         barrier(CLK_LOCAL_MEM_FENCE);
@@ -175,7 +175,7 @@ void matvec_tiles(PARAMETERS)
             JOIN(sums[line * parts + part], sums[line * parts + part + half_of]);
     }
     if (part == 0 && row < rows)
-        STORE(c, c_start + batch * rows + row, sums[line * parts]);
+        STORE(T, c, c_start + batch * rows + row, sums[line * parts]);
 }
 
 #endif
