@@ -18,6 +18,7 @@
 // A value of a bool array is 0 or 1 in an unsigned char.
 #ifndef NEEDLE_EXPRESSION_H
 #define NEEDLE_EXPRESSION_H
+#include "builtins.h"
 #include "common.h"
 
 // Each operation is rounded by itself, so that a result does not depend on what it was fused with.

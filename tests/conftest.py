@@ -24,6 +24,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import needle as ndl
+from needle.backend.opencl.building import builtins
 
 # What somebody tuned on this machine is not what is tested.
 os.environ["NEEDLE_LAUNCH_SHAPE"] = "default"
@@ -63,6 +64,13 @@ def devices_under_test() -> tuple[str, ...]:
     if missing and not _may_be_missing():
         raise pytest.UsageError(f"NEEDLE_TEST_DEVICES asks for {', '.join(missing)}, but there is only {found}")
     return tuple(name for name in usable if name in wanted or "*" in wanted)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_builtins_suffice() -> Iterator[None]:
+    """Our kernels and operations find each built-in function in `cl/builtins.h`, or PoCL compiles them twice."""
+    yield
+    assert not builtins.refused, f"compiled only with the driver's header of built-ins: {builtins.refused[0]}"
 
 
 @pytest.fixture(scope="session")

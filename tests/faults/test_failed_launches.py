@@ -84,7 +84,7 @@ def test_memory_that_only_a_launch_finds_missing(
     x = ndl.asarray([1.0, 2.0])
     y, z = x * 2, x * 3
     refuse(status, 2)
-    with ndl.launch_shape() if profiled else nullcontext():
+    with ndl.profile() if profiled else nullcontext():
         with pytest.raises(ndl.OutOfMemoryError, match="cannot provide the memory of a kernel's operands") as caught:
             compute(y, z)  # it is tried twice
         assert status in str(caught.value.__cause__)
