@@ -17,12 +17,8 @@ def pairwise(*factors: Sequence[Any]) -> list[tuple[Any, ...]]:
     if len(factors) == 1:
         return [(value,) for value in factors[0]]
     numbers = [range(len(factor)) for factor in factors]
-    waiting = {
-        ((i, a), (j, b))
-        for (i, first), (j, second) in combinations(enumerate(numbers), 2)
-        for a in first
-        for b in second
-    }
+    values = [[(i, n) for n in numbers[i]] for i in range(len(factors))]
+    waiting = {pair for first, second in combinations(values, 2) for pair in product(first, second)}
     chosen = []
     while waiting:
         best = max(product(*numbers), key=lambda row: sum(pair in waiting for pair in combinations(enumerate(row), 2)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -48,10 +49,8 @@ class Together:
     def verify(self) -> None:
         """Compute the results and check each. Raises AssertionError with the names of all that are wrong, and why."""
         assert self._results, "there is nothing to verify"
-        try:
+        with suppress(Exception):  # if one of them cannot be computed, which one is found out below
             realize([result for _, result, _ in self._results])
-        except Exception:
-            pass  # one of them cannot be computed: which one is found out below
         wrong = {name: why for name, result, check in self._results for why in _faults(result, check)}
         assert not wrong, f"{len(wrong)} of {len(self._results)} are wrong: {', '.join(wrong)}\n\n" + "\n\n".join(
             f"-- {name}: {why}" for name, why in wrong.items()
