@@ -21,6 +21,7 @@
 // widened for each operation.
 #ifndef NEEDLE_EXPRESSION_H
 #define NEEDLE_EXPRESSION_H
+#include "builtins.h"
 #include "common.h"
 #include "layout.h"
 #include "types.h"

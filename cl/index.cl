@@ -7,6 +7,7 @@
 // below 0 counts from the axis's end. One that lies outside the axis touches no memory: gather gives `missing`
 // there, scatter leaves the update out. Every element of a scatter's output has one work-item that writes it,
 // so sums come out the same each time.
+#include "builtins.h"
 #include "common.h"
 #include "layout.h"
 

@@ -2,6 +2,7 @@
 #ifndef NEEDLE_MATMUL_H
 #define NEEDLE_MATMUL_H
 
+#include "builtins.h"
 #include "common.h"
 
 // The type of elements is T; signed integers come as unsigned ones, since the bits are the same and overflow wraps. The

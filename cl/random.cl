@@ -9,6 +9,7 @@
 // / and sqrt), one in a statement so that no compiler contracts two. No built-in function of one's own vendor
 // comes near a number, and a change of the order of operations here changes the numbers: `needle/ops/philox.py`
 // does the same operations in NumPy, where the steps are explained.
+#include "builtins.h"
 #include "common.h"
 
 #pragma OPENCL FP_CONTRACT OFF

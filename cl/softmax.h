@@ -8,6 +8,7 @@
 // Infinities and NaN behave as the formulas say, save that a log-sum-exp is m where m is infinite.
 #ifndef NEEDLE_SOFTMAX_H
 #define NEEDLE_SOFTMAX_H
+#include "builtins.h"
 #include "common.h"
 #include "layout.h"
 #include "types.h"

@@ -25,6 +25,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import needle as ndl
+from needle.backend.opencl.building import builtins
 
 # What somebody tuned on this machine is not what is tested; a launch shape may be asked for by name.
 if os.environ.get("NEEDLE_LAUNCH_SHAPE") not in ("cpu", "gpu"):
@@ -37,7 +38,7 @@ settings.register_profile(
 )
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True, print_blob=True)
 settings.register_profile(
-    "nightly", settings.get_profile("default"), max_examples=1000, print_blob=True, derandomize=False
+    "nightly", settings.get_profile("default"), max_examples=200, print_blob=True, derandomize=False
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default"))
 
@@ -67,6 +68,13 @@ def devices_under_test() -> tuple[str, ...]:
     return tuple(name for name in usable if name in wanted or "*" in wanted)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_builtins_suffice() -> Iterator[None]:
+    """Our kernels and operations find each built-in function in `cl/builtins.h`, or PoCL compiles them twice."""
+    yield
+    assert not builtins.refused, f"compiled only with the driver's header of built-ins: {builtins.refused[0]}"
+
+
 @pytest.fixture(scope="session")
 def devices() -> tuple[str, ...]:
     """The names of all devices under test."""
@@ -75,6 +83,15 @@ def devices() -> tuple[str, ...]:
 
 def _may_be_missing() -> bool:
     return os.environ.get("NEEDLE_TEST_MISSING") == "skip"
+
+
+#: The tests that run on every driver, beside those with that mark: the self-test, the operations, the launch shapes,
+#: the functions that drivers got wrong, and the faults.
+EVERY_DRIVER = {f"device/test_{name}.py" for name in ("doctor", "ops_generated", "launch_shapes", "special")}
+FAULTS = "faults/"
+
+#: The tests that depend on which drivers there are.
+DRIVERS = {f"host/test_{name}.py" for name in ("cli", "discovery", "drivers", "selection")}
 
 
 def why_skipped() -> str | None:
@@ -91,9 +108,14 @@ def why_skipped() -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of a device under test or of a pair, which `-m device` selects; skip all if one is missing."""
+    """Set the marks by which the environments of tox select; skip all if a device is missing."""
     reason = why_skipped()
     for item in items:
+        file = item.path.relative_to(Path(__file__).parent).as_posix()
+        if file in EVERY_DRIVER or file.startswith(FAULTS):
+            item.add_marker("every_driver")
+        if file in DRIVERS:
+            item.add_marker("drivers")
         takes = not {"device", "first"}.isdisjoint(getattr(item, "fixturenames", ()))
         if takes or device_of(item) in devices_under_test():
             item.add_marker("device")

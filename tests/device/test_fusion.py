@@ -179,6 +179,7 @@ def test_results_do_not_depend_on_when_a_tree_is_realized(device: ndl.Device, na
     np.testing.assert_array_equal(fused.numpy(), stepwise.numpy())
 
 
+@pytest.mark.every_driver
 def test_a_function_gives_the_same_beside_every_other(device: ndl.Device) -> None:
     """Intel's compiler takes a sine and a cosine of one kernel together, by a function that rounds otherwise."""
     functions = [d.function for d in registry.values() if d.record.arity == 1 and d.record.typing == "float"]
@@ -196,6 +197,7 @@ def test_a_function_gives_the_same_beside_every_other(device: ndl.Device) -> Non
         np.testing.assert_array_equal(together.numpy(), np.concatenate([alone[function] for function in some]))
 
 
+@pytest.mark.every_driver
 @pytest.mark.parametrize("name", ["max", "min"])
 def test_the_gradient_of_an_extremum_finds_the_element_that_was_taken(device: ndl.Device, name: str) -> None:
     """Also beside a cosine (of the sine's gradient), and where the result was stored by another launch."""
@@ -205,6 +207,7 @@ def test_the_gradient_of_an_extremum_finds_the_element_that_was_taken(device: nd
     np.testing.assert_array_equal(np.count_nonzero(x.grad.numpy(), axis=1), 1)
 
 
+@pytest.mark.every_driver
 @pytest.mark.parametrize("name", ["maximum", "minimum"])
 def test_the_gradient_of_the_larger_of_two_finds_the_one_that_was_taken(device: ndl.Device, name: str) -> None:
     x, y = (ndl.Tensor(numbers(999, seed=seed), requires_grad=True) for seed in (1, 2))

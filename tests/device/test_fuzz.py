@@ -1,6 +1,6 @@
 """Random programs on each device, forward and backward, against the reference in NumPy's float64.
 
-HYPOTHESIS_PROFILE decides how many a device gets: 25, in "ci" 100 (the same for the same tests), in "nightly" 2,000.
+HYPOTHESIS_PROFILE decides how many a device gets: 25, in "ci" 100 (the same for the same tests), in "nightly" 500.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from support.reference import World
 
 import needle as ndl
 
-EXAMPLES = {"ci": 100, "nightly": 2000}.get(settings.get_current_profile_name(), 25)
+EXAMPLES = {"ci": 100, "nightly": 500}.get(settings.get_current_profile_name(), 25)
 
-#: Many programs come in parts, which processes can share among themselves. Each part draws its own.
-PARTS = max(1, EXAMPLES // 200)
+#: The programs come in parts of so many, which processes can share among themselves. Each part draws its own.
+OF_A_PART = 5
 
 
 def bound(worlds: list[np.ndarray], dtype: np.dtype) -> np.ndarray:
@@ -109,8 +109,8 @@ def check_second(program: FusedProgram, names: dict) -> None:
 
 
 @pytest.mark.fault("random programs")
-@pytest.mark.parametrize("part", range(PARTS))
-@settings(max_examples=EXAMPLES // PARTS)
+@pytest.mark.parametrize("part", range(EXAMPLES // OF_A_PART))
+@settings(max_examples=OF_A_PART)
 @given(program=programs())
 def test_random_programs(part: int, device: ndl.Device, program: FusedProgram) -> None:
     assume(all(device.supports(np.dtype(d)) for d in program.dtypes))

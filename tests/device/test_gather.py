@@ -48,6 +48,7 @@ def draw(shape: tuple[int, ...], dtype: str, seed: int = 0) -> np.ndarray:
 # -- take -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.every_driver
 @pytest.mark.parametrize(
     ("shape", "indices", "axis"),
     [((7, 5), (4,), 0), ((7, 5), (4, 3), 1), ((3, 6, 5), (2,), 1), ((50,), (1000,), 0), ((20, 700), (40,), 0),
@@ -213,6 +214,7 @@ def test_float16_is_summed_in_float32(target):
 # -- indices out of range ---------------------------------------------------------------------------
 
 
+@pytest.mark.every_driver
 def test_unknown_indices_out_of_range_touch_nothing(target):
     where = np.array([0, 7, -8, 2**31 - 1, -(2**31), 6, -7])
     out = (where < -7) | (where > 6)

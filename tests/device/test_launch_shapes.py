@@ -1,10 +1,15 @@
-"""The kernels in the shapes that other devices give them: many work-items, narrow vectors, 32-bit indices."""
+"""The kernels in the shapes that other devices give them: many work-items, narrow vectors, 32-bit indices.
+
+Tests with several parameters try every pair of their values, each with each launch shape, not all combinations.
+"""
 
 from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
+from support.pairwise import pairwise
+from support.together import Together
 
 import needle as ndl
 from needle.backend.opencl.running.device import OpenCLDevice
@@ -26,7 +31,7 @@ SHAPES = {
 }  # fmt: skip
 
 
-@pytest.fixture(params=SHAPES)
+@pytest.fixture
 def shaped(request, device):
     """A second device on the same hardware, with another launch shape."""
     if not isinstance(device, OpenCLDevice):
@@ -37,6 +42,15 @@ def shaped(request, device):
         yield opened
 
 
+def in_each_launch_shape(*names):
+    """Run a test in each launch shape; with the values of further parameters, so that every pair of values meets."""
+
+    def parametrized(*values):
+        return pytest.mark.parametrize(("shaped", *names), pairwise([*SHAPES], *values), indirect=["shaped"])
+
+    return parametrized
+
+
 @cache
 def _reshaped(device, shape):
     """One device for all tests of a shape, so that each kernel is compiled once."""
@@ -45,7 +59,7 @@ def _reshaped(device, shape):
     return opened
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (3,), (17,), (37, 53), (5, 1, 7), (2, 3, 4, 5), (0, 3), (300, 301)])
+@in_each_launch_shape("shape")([(), (1,), (3,), (17,), (37, 53), (5, 1, 7), (2, 3, 4, 5), (0, 3), (300, 301)])
 def test_fused_expressions(shaped, shape):
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal(shape).astype(np.float32), rng.standard_normal(shape).astype(np.float32)
@@ -53,25 +67,28 @@ def test_fused_expressions(shaped, shape):
     np.testing.assert_allclose(result.numpy(), np.maximum((x - 0.5) * y, 0) + 1, rtol=1e-6)
 
 
-@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64", "uint16"])
+@in_each_launch_shape("dtype")(["int8", "int16", "int32", "int64", "uint16"])
 def test_integers_wrap_whatever_they_are_fused_with(shaped, dtype):
     """Overflow of signed integers is undefined in C: compilers take x + 1 > x for true."""
     limits = np.iinfo(dtype)
     x = np.array([limits.max, limits.min, limits.max // 2 + 2, 3, 0], dtype)
-    a = ndl.asarray(x)
+    a, results = ndl.asarray(x), Together()
     with np.errstate(all="ignore"):
-        pairs = [
-            (a + 1 > a, x + x.dtype.type(1) > x), (a - 1 < a, x - x.dtype.type(1) < x), (a * a >= 0, x * x >= 0),
-            (-a > 0, -x > 0), (ndl.square(a) >= 0, np.square(x) >= 0), (a * 2 // 2 == a, x * x.dtype.type(2) // 2 == x),
-            (ndl.abs(a) >= 0, np.abs(x) >= 0), (ndl.pow(a, 3) >= 0, np.power(x, 3) >= 0),
-        ]  # fmt: skip
-    for ours, theirs in pairs:
-        np.testing.assert_array_equal(ours.numpy(), theirs)
+        pairs = {
+            "add": (a + 1 > a, x + x.dtype.type(1) > x), "subtract": (a - 1 < a, x - x.dtype.type(1) < x),
+            "multiply": (a * a >= 0, x * x >= 0), "negative": (-a > 0, -x > 0),
+            "square": (ndl.square(a) >= 0, np.square(x) >= 0),
+            "floor_divide": (a * 2 // 2 == a, x * x.dtype.type(2) // 2 == x),
+            "abs": (ndl.abs(a) >= 0, np.abs(x) >= 0), "pow": (ndl.pow(a, 3) >= 0, np.power(x, 3) >= 0),
+        }  # fmt: skip
+    for name, (ours, theirs) in pairs.items():
+        results.equal(name, ours, theirs)
+    results.verify()
     big = ndl.asarray(np.array([2**62, 2**62, 5]))
     assert (big.sum() < 0).item() and (big.sum() * 2).item() == 10 and big.prod().item() == 0
 
 
-@pytest.mark.parametrize("view", ["transposed", "reversed", "column", "row", "every other"])
+@in_each_launch_shape("view")(["transposed", "reversed", "column", "row", "every other"])
 def test_strided_operands(shaped, view):
     x = np.arange(37 * 53, dtype=np.float32).reshape(37, 53)
     index = {"reversed": np.s_[::-1, ::-1], "column": np.s_[:, :1], "row": np.s_[:1], "every other": np.s_[::2, 1::3]}
@@ -84,8 +101,7 @@ def test_strided_operands(shaped, view):
     np.testing.assert_array_equal((ours * 2 + ndl.asarray(other)).numpy(), theirs * 2 + other)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "uint8", "int64"])
-@pytest.mark.parametrize("start", [0, 1, 8, 16])
+@in_each_launch_shape("dtype", "start")(["float32", "uint8", "int64"], [0, 1, 8, 16])
 def test_results_at_any_alignment(shaped, start, dtype):
     x = np.arange(40 * 67).reshape(40, 67).astype(dtype)
     target, expected = ndl.zeros((40, 100), dtype=dtype), np.zeros((40, 100), dtype)
@@ -98,15 +114,16 @@ def test_results_at_any_alignment(shaped, start, dtype):
     np.testing.assert_array_equal(flat.numpy(), line)
 
 
-@pytest.mark.parametrize("columns", [1, 16, 33])
+@in_each_launch_shape("columns")([1, 16, 33])
 def test_gathered_rows(shaped, columns):
     x = np.arange(50 * columns, dtype=np.float32).reshape(50, columns)
     indices = np.random.default_rng(2).integers(-50, 50, (7, 5))
     np.testing.assert_array_equal(ndl.take(ndl.asarray(x), ndl.asarray(indices), axis=0).numpy(), x[indices])
 
 
-@pytest.mark.parametrize("order", [(0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 1, 0)])
-@pytest.mark.parametrize("shape", [(3, 70, 41), (2, 64, 32), (33, 1, 35), (0, 3, 4)])
+@in_each_launch_shape("order", "shape")(
+    [(0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 1, 0)], [(3, 70, 41), (2, 64, 32), (33, 1, 35), (0, 3, 4)]
+)
 def test_transposed_operands(shaped, shape, order):
     x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
     ours, theirs = ndl.permute_dims(ndl.asarray(x), order), x.transpose(order)
@@ -117,8 +134,7 @@ def test_transposed_operands(shaped, shape, order):
     np.testing.assert_array_equal(target.numpy(), expected)
 
 
-@pytest.mark.parametrize("axis", [None, 1, (0, 2)])
-@pytest.mark.parametrize("shape", [(3, 5, 7), (2, 700, 33), (100_000, 1, 3)])
+@in_each_launch_shape("shape", "axis")([(3, 5, 7), (2, 700, 33), (100_000, 1, 3)], [None, 1, (0, 2)])
 def test_reductions(shaped, shape, axis):
     rng = np.random.default_rng(1)
     x = rng.standard_normal(shape).astype(np.float32)
@@ -132,8 +148,9 @@ def test_reductions(shaped, shape, axis):
         np.testing.assert_array_equal(a.argmin(axis).numpy(), x.argmin(axis))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16", "int32"])
-@pytest.mark.parametrize("sizes", [(1, 1, 1), (5, 3, 1), (1, 9, 20), (20, 9, 33), (70, 65, 67)])
+@in_each_launch_shape("dtype", "sizes")(
+    ["float32", "float16", "int32"], [(1, 1, 1), (5, 3, 1), (1, 9, 20), (20, 9, 33), (70, 65, 67)]
+)
 def test_matrix_products(shaped, sizes, dtype):
     if dtype == "float16" and not shaped.supports(ndl.float16):
         pytest.skip("no float16")
@@ -146,6 +163,7 @@ def test_matrix_products(shaped, sizes, dtype):
     np.testing.assert_array_equal(turned.numpy(), exact)
 
 
+@in_each_launch_shape()()
 def test_training_step(shaped):
     rng = np.random.default_rng(2)
     x, w = rng.standard_normal((33, 17)).astype(np.float32), rng.standard_normal((17, 5)).astype(np.float32)

@@ -1,14 +1,20 @@
-"""Every declared elementwise operation, on every device, from its declaration: values, dtypes and gradients."""
+"""Every declared elementwise operation, on every device, from its declaration: values, dtypes and gradients.
+
+Many operations are computed in each launch, because a kernel takes much longer to compile than to run. A failure names
+the operations that are wrong.
+"""
 
 from __future__ import annotations
 
 import operator
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import pytest
+from support.together import Together, gradchecks, realize
 
 import needle as ndl
 from needle.autograd import gradients
@@ -46,17 +52,29 @@ def first_float_kind(declaration: Declaration) -> bool:
     return "f" in declaration.record.kinds
 
 
+@cache
+def sampled(low: float, high: float, position: int, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Operand number `position` of the operations that draw from this range: they share it."""
+    return np.random.default_rng([position, *shape]).uniform(low, high, shape).astype(dtype)
+
+
+@cache
+def converted(position: int, kind: str, *sample: Any) -> np.ndarray:
+    """What `sampled` gives, as integers ("i") or as conditions ("b")."""
+    drawn = sampled(*sample[:2], position, *sample[2:])
+    return drawn > 0.5 if kind == "b" else drawn.astype(np.int32)
+
+
 def draw(declaration: Declaration, shapes: list[tuple[int, ...]], dtype: Any = np.float32) -> list[np.ndarray]:
     """Operands in the sampled ranges, of float dtype; the condition of a selection is bool."""
-    rng = rng_for(declaration)
-    operands = [
-        rng.uniform(low, high, shape).astype(dtype)
-        for shape, (low, high) in zip(shapes, declaration.sample, strict=True)
-    ]
-    if declaration.record.typing == "select":
-        operands[0] = operands[0] > 0.5
-    if not first_float_kind(declaration):
-        operands = [o.astype(np.int32) for o in operands]
+    operands = []
+    for position, (shape, (low, high)) in enumerate(zip(shapes, declaration.sample, strict=True)):
+        if declaration.record.typing == "select" and position == 0:
+            operands.append(converted(position, "b", low, high, shape, dtype))
+        elif not first_float_kind(declaration):
+            operands.append(converted(position, "i", low, high, shape, dtype))
+        else:
+            operands.append(sampled(low, high, position, shape, dtype))
     return operands
 
 
@@ -81,36 +99,41 @@ def assert_close(actual: np.ndarray, expected: np.ndarray, declaration: Declarat
     np.testing.assert_allclose(actual, expected, rtol=2e-6, atol=5e-7, err_msg=declaration.name)
 
 
-def check(declaration: Declaration, operands: list[np.ndarray]) -> None:
-    tensors = [ndl.asarray(o) for o in operands]
-    assert_close(declaration.function(*tensors).numpy(), expected_of(declaration, operands), declaration)
+def add_checked(
+    results: Together, declaration: Declaration, operands: list[np.ndarray], view: Callable[[Any], Any] = lambda x: x
+) -> None:
+    """Let `results` compare the operation on views of `operands` with its reference."""
+    tensors = [view(results.asarray(o)) for o in operands]
+    expected = expected_of(declaration, [view(o) for o in operands])
+    check = partial(assert_close, expected=expected, declaration=declaration)
+    results.add(declaration.name, declaration.function(*tensors), check)
 
 
 # -- shapes and layouts -----------------------------------------------------------------------------
 
 
-@each()
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (1,), (1, 1), (37, 53), (4097,)], ids=str)
-def test_values_of_contiguous_operands(device: ndl.Device, declaration: Declaration, shape: tuple[int, ...]) -> None:
-    check(declaration, draw(declaration, [shape] * declaration.record.arity))
+def test_values_of_contiguous_operands(device: ndl.Device, shape: tuple[int, ...]) -> None:
+    results = Together()
+    for declaration in DECLARATIONS:
+        add_checked(results, declaration, draw(declaration, [shape] * declaration.record.arity))
+    results.verify()
 
 
-@each()
-def test_values_of_strided_operands(device: ndl.Device, declaration: Declaration) -> None:
-    arity = declaration.record.arity
-    bases = draw(declaration, [(23, 38)] * arity)
-
-    def view(x: Any) -> Any:
-        return x[::-1, ::-2].T
-
-    actual = declaration.function(*(view(ndl.asarray(b)) for b in bases)).numpy()
-    assert_close(actual, expected_of(declaration, [view(b) for b in bases]), declaration)
+def test_values_of_strided_operands(device: ndl.Device) -> None:
+    results = Together()
+    for declaration in DECLARATIONS:
+        bases = draw(declaration, [(23, 38)] * declaration.record.arity)
+        add_checked(results, declaration, bases, lambda x: x[::-1, ::-2].T)
+    results.verify()
 
 
-@each([d for d in DECLARATIONS if d.record.arity > 1])
-def test_values_of_broadcast_operands(device: ndl.Device, declaration: Declaration) -> None:
-    shapes = [(19, 1), (37,), (1, 37)][: declaration.record.arity]
-    check(declaration, draw(declaration, shapes))
+def test_values_of_broadcast_operands(device: ndl.Device) -> None:
+    results = Together()
+    for declaration in DECLARATIONS:
+        if declaration.record.arity > 1:
+            add_checked(results, declaration, draw(declaration, [(19, 1), (37,), (1, 37)][: declaration.record.arity]))
+    results.verify()
 
 
 @pytest.mark.parametrize("name", ["add", "where", "exp"])
@@ -122,23 +145,37 @@ def test_operand_that_is_itself_a_broadcast_view(device: ndl.Device, name: str) 
     assert_close(declaration.function(*tensors).numpy(), expected, declaration)
 
 
+@each([registry[name] for name in ("add", "exp", "floor_divide", "power", "sigmoid", "where")])
+def test_an_operation_in_a_kernel_of_its_own(device: ndl.Device, declaration: Declaration) -> None:
+    operands = draw(declaration, [(37, 53)] * declaration.record.arity)
+    actual = declaration.function(*map(ndl.asarray, operands)).numpy()
+    assert_close(actual, expected_of(declaration, operands), declaration)
+
+
 # -- nasty values -----------------------------------------------------------------------------------
 
 #: Where NumPy itself leaves open which zero comes out.
 ZERO_SIGN_IS_OPEN = ("maximum", "minimum", "round", "gelu", "_gelu_exact", "softplus", "remainder", "silu")
 
 
-@each([d for d in DECLARATIONS if first_float_kind(d) or d.record.typing == "logical"])
-def test_nasty_values_are_as_in_numpy(device: ndl.Device, declaration: Declaration) -> None:
-    arity = declaration.record.arity
-    if declaration.name in ("sin", "cos", "tan"):  # huge angles have tests of their own
-        operands = [NASTY[~(np.abs(NASTY) > 1e5) | np.isinf(NASTY)]]
-    elif arity == 1:
-        operands = [NASTY]
-    else:
-        pairs = [a.ravel() for a in np.meshgrid(NASTY, NASTY)]
-        operands = pairs if arity == 2 else [pairs[0] > 0, *pairs]
-    actual = declaration.function(*(ndl.asarray(o) for o in operands)).numpy()
+PAIRS_OF_NASTY = [a.ravel() for a in np.meshgrid(NASTY, NASTY)]
+NASTY_OPERANDS = {1: PAIRS_OF_NASTY[:1], 2: PAIRS_OF_NASTY, 3: [PAIRS_OF_NASTY[0] > 0, *PAIRS_OF_NASTY]}
+#: As many angles; huge ones have tests of their own.
+NASTY_ANGLES = [np.where(np.isfinite(PAIRS_OF_NASTY[0]) & (np.abs(PAIRS_OF_NASTY[0]) > 1e5), 1e4, PAIRS_OF_NASTY[0])]
+
+
+def test_nasty_values_are_as_in_numpy(device: ndl.Device) -> None:
+    results = Together()
+    for declaration in DECLARATIONS:
+        if first_float_kind(declaration) or declaration.record.typing == "logical":
+            angles = declaration.name in ("sin", "cos", "tan")
+            operands = NASTY_ANGLES if angles else NASTY_OPERANDS[declaration.record.arity]
+            result = declaration.function(*map(results.asarray, operands))
+            results.add(declaration.name, result, partial(assert_as_in_numpy, declaration, operands))
+    results.verify()
+
+
+def assert_as_in_numpy(declaration: Declaration, operands: list[np.ndarray], actual: np.ndarray) -> None:
     with np.errstate(all="ignore"):
         expected = np.asarray(declaration.record.reference(*operands))
     if actual.dtype.kind != "f":
@@ -155,71 +192,79 @@ def test_nasty_values_are_as_in_numpy(device: ndl.Device, declaration: Declarati
         np.testing.assert_array_equal(np.signbit(actual[zero]), np.signbit(expected[zero]))
 
 
-@pytest.mark.parametrize("name", ["sin", "cos", "tan"])
 @pytest.mark.parametrize("neighbour", [3e38, 1.0, 1e-3], ids=str)
-def test_huge_angles(device: ndl.Device, name: str, neighbour: float) -> None:
-    angles = np.array([1e6, neighbour, -3e38, 1e10, -neighbour, 12345678.0] * 4, np.float32)
-    check(registry[name], [angles])
+def test_huge_angles(device: ndl.Device, neighbour: float) -> None:
+    angles, results = np.array([1e6, neighbour, -3e38, 1e10, -neighbour, 12345678.0] * 4, np.float32), Together()
+    for name in ("sin", "cos", "tan"):
+        add_checked(results, registry[name], [angles])
+    results.verify()
 
 
-@pytest.mark.parametrize("name", ["sin", "cos", "tan"])
-def test_small_angles(device: ndl.Device, name: str) -> None:
-    dtypes = [np.float32, np.float64] if device.supports(ndl.float64) else [np.float32]
+def test_small_angles(device: ndl.Device) -> None:
+    dtypes, results = [np.float32, np.float64] if device.supports(ndl.float64) else [np.float32], Together()
     for dtype in dtypes:
         angles = np.linspace(-0.02, 0.02, 1001).astype(dtype)
-        expected = registry[name].record.reference(angles.astype(np.float64))
-        actual = registry[name].function(ndl.asarray(angles)).numpy()
-        np.testing.assert_allclose(actual, expected, rtol=4 * np.finfo(dtype).eps)
+        for name in ("sin", "cos", "tan"):
+            expected = registry[name].record.reference(angles.astype(np.float64))
+            check = partial(np.testing.assert_allclose, desired=expected, rtol=4 * np.finfo(dtype).eps)
+            results.add(f"{name} of {np.dtype(dtype)}", registry[name].function(results.asarray(angles)), check)
+    results.verify()
 
 
 # -- integers and bools -----------------------------------------------------------------------------
 
 
-def integer_operands(declaration: Declaration, dtype: np.dtype) -> list[np.ndarray]:
-    """Every pair of edge values and random ones; exponents where NumPy takes them, hence not negative."""
+@cache
+def integer_operands(arity: int, dtype: np.dtype, powers: bool) -> list[np.ndarray]:
+    """Every pair of edge values and random ones; of powers, exponents that NumPy takes, hence not negative."""
     limits = np.iinfo(dtype)
     edges = [0, 1, 2, 3, 7, limits.max, limits.max - 1, limits.min, 8 * dtype.itemsize, 8 * dtype.itemsize - 1]
     if dtype.kind == "i":
         edges += [-1, -2, -7, limits.min + 1]
     values = np.array(edges, dtype)
-    values = np.concatenate([values, rng_for(declaration).integers(limits.min, limits.max, 9, dtype, endpoint=True)])
-    if declaration.record.arity == 1:
-        return [values]
-    pairs = [a.ravel().copy() for a in np.meshgrid(values, values)]
-    if declaration.name == "power":
+    drawn = np.random.default_rng(dtype.itemsize).integers(limits.min, limits.max, 9, dtype, endpoint=True)
+    pairs = [a.ravel().copy() for a in np.meshgrid(*[np.concatenate([values, drawn])] * 2)]
+    if powers:
         pairs[1][pairs[1] < 0] = 3
-    return pairs if declaration.record.arity == 2 else [pairs[0] > pairs[1], *pairs]
+    if arity == 3:
+        return [pairs[0] > pairs[1], *integer_operands(2, dtype, powers)]
+    return pairs if arity == 2 else integer_operands(2, dtype, powers)[:1]
 
 
-def check_integers(declaration: Declaration, name: str) -> None:
-    dtype = np.dtype(name)
-    operands = integer_operands(declaration, dtype)
-    result = declaration.function(*(ndl.asarray(o) for o in operands))
+def check_integers(declarations: Iterable[Declaration], name: str) -> None:
+    dtype, results = np.dtype(name), Together()
+    for declaration in declarations:
+        operands = integer_operands(declaration.record.arity, dtype, declaration.name == "power")
+        result = declaration.function(*map(results.asarray, operands))
+        results.add(declaration.name, result, partial(assert_integers, declaration, operands))
+    results.verify()
+
+
+def assert_integers(declaration: Declaration, operands: list[np.ndarray], actual: np.ndarray) -> None:
+    dtype = operands[-1].dtype
     with np.errstate(all="ignore"):
         if declaration.record.typing == "float":
             operands = [o.astype(np.float32) for o in operands]
             expected = np.asarray(declaration.record.reference(*operands))
-            assert result.dtype == ndl.float32
-            np.testing.assert_allclose(result.numpy(), expected, rtol=4e-6, atol=1e-30)
+            assert actual.dtype == np.float32
+            np.testing.assert_allclose(actual, expected, rtol=4e-6, atol=1e-30)
             return
         expected = np.asarray(declaration.record.reference(*operands))
     compared = declaration.record.typing in ("compare", "logical")
-    assert result.dtype == (ndl.bool if compared else dtype)
-    np.testing.assert_array_equal(result.numpy(), expected.astype(result.dtype))
+    assert actual.dtype == (np.bool_ if compared else dtype)
+    np.testing.assert_array_equal(actual, expected.astype(actual.dtype))
 
 
-@each([d for d in DECLARATIONS if accepts(d, "i")])
 @pytest.mark.parametrize("dtype", ["int32", "uint8"])
-def test_integers(device: ndl.Device, declaration: Declaration, dtype: str) -> None:
-    if declaration.record.typing not in ("same", "select") and dtype == "uint8":
-        pytest.skip("int32 shows it")
-    check_integers(declaration, dtype)
+def test_integers(device: ndl.Device, dtype: str) -> None:
+    accepting = (d for d in DECLARATIONS if accepts(d, "i"))
+    # For operations that convert their operands, int32 shows it.
+    check_integers((d for d in accepting if dtype == "int32" or d.record.typing in ("same", "select")), dtype)
 
 
-@each([registry[name] for name in WIDELY_TESTED])
 @pytest.mark.parametrize("dtype", EVERY_INTEGER)
-def test_integers_of_every_width(device: ndl.Device, declaration: Declaration, dtype: str) -> None:
-    check_integers(declaration, dtype)
+def test_integers_of_every_width(device: ndl.Device, dtype: str) -> None:
+    check_integers((registry[name] for name in WIDELY_TESTED), dtype)
 
 
 @pytest.mark.parametrize("dtype", ["int32", "int8"])
@@ -230,12 +275,14 @@ def test_negative_exponents_give_0_or_1(device: ndl.Device, dtype: str) -> None:
     assert ndl.pow(base[:3], int(np.iinfo(dtype).min)).tolist() == [1, 1, 1]
 
 
-@each([d for d in DECLARATIONS if accepts(d, "b") and d.record.typing != "float"])
-def test_bools(device: ndl.Device, declaration: Declaration) -> None:
-    operands = [np.array([v >> i & 1 for v in range(8)], bool) for i in range(declaration.record.arity)]
-    result = declaration.function(*(ndl.asarray(o) for o in operands))
-    assert result.dtype == ndl.bool
-    np.testing.assert_array_equal(result.numpy(), declaration.record.reference(*operands))
+def test_bools(device: ndl.Device) -> None:
+    bits, results = [np.array([v >> i & 1 for v in range(8)], bool) for i in range(3)], Together()
+    for declaration in DECLARATIONS:
+        if accepts(declaration, "b") and declaration.record.typing != "float":
+            operands = bits[: declaration.record.arity]
+            result = declaration.function(*map(results.asarray, operands))
+            results.equal(declaration.name, result, declaration.record.reference(*operands), np.bool_)
+    results.verify()
 
 
 @each([d for d in DECLARATIONS if not accepts(d, "b")])
@@ -263,45 +310,55 @@ OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 
 
-@each([d for d in DECLARATIONS if d.record.arity == 2 and d.record.typing != "logical"])
-def test_scalars_on_either_side(device: ndl.Device, declaration: Declaration) -> None:
-    (host,) = draw(declaration, [(13,), (13,)])[1:]
-    scalar = 2 if host.dtype.kind == "i" else 1.25
-    x, constant = ndl.asarray(host), host.dtype.type(scalar)
-    for actual, operands in (
-        (declaration.function(x, scalar), [host, constant]),
-        (declaration.function(scalar, x), [constant, host]),
-        (declaration.function(x, constant), [host, constant]),
-        (declaration.function(constant, x), [constant, host]),
-    ):
-        assert_close(actual.numpy(), expected_of(declaration, operands), declaration)
-        assert actual.dtype in (host.dtype, ndl.bool)
+def test_scalars_on_either_side(device: ndl.Device) -> None:
+    results = Together()
+    for declaration in DECLARATIONS:
+        if declaration.record.arity != 2 or declaration.record.typing == "logical":
+            continue
+        (host,) = draw(declaration, [(13,), (13,)])[1:]
+        scalar = 2 if host.dtype.kind == "i" else 1.25
+        x, constant = results.asarray(host), host.dtype.type(scalar)
+        for how, actual, operands in (
+            ("(x, scalar)", declaration.function(x, scalar), [host, constant]),
+            ("(scalar, x)", declaration.function(scalar, x), [constant, host]),
+            ("(x, NumPy's scalar)", declaration.function(x, constant), [host, constant]),
+            ("(NumPy's scalar, x)", declaration.function(constant, x), [constant, host]),
+        ):
+            assert actual.dtype in (host.dtype, ndl.bool)
+            check = partial(assert_close, expected=expected_of(declaration, operands), declaration=declaration)
+            results.add(f"{declaration.name}{how}", actual, check)
+    results.verify()
 
 
-@pytest.mark.parametrize("name", OPERATORS)
-def test_operators_take_numpy_arrays_and_scalars_on_either_side(device: ndl.Device, name: str) -> None:
-    declaration, apply = registry[name], OPERATORS[name]
-    left, right = draw(declaration, [(13,), (13,)])
-    number = right.dtype.type(2)
-    for actual, operands in (
-        (apply(ndl.asarray(left), ndl.asarray(right)), [left, right]),
-        (apply(left, ndl.asarray(right)), [left, right]),
-        (apply(ndl.asarray(left), right), [left, right]),
-        (apply(ndl.asarray(right), number), [right, number]),
-        (apply(number, ndl.asarray(right)), [number, right]),
-        (apply(2, ndl.asarray(right)), [number, right]),
-    ):
-        assert isinstance(actual, ndl.Tensor)
-        assert_close(actual.numpy(), expected_of(declaration, operands), declaration)
+def test_operators_take_numpy_arrays_and_scalars_on_either_side(device: ndl.Device) -> None:
+    results = Together()
+    for name, apply in OPERATORS.items():
+        declaration = registry[name]
+        left, right = draw(declaration, [(13,), (13,)])
+        ours, other = map(results.asarray, (left, right))
+        number = right.dtype.type(2)
+        for how, actual, operands in (
+            ("(x, y)", apply(ours, other), [left, right]),
+            ("(NumPy's x, y)", apply(left, other), [left, right]),
+            ("(x, NumPy's y)", apply(ours, right), [left, right]),
+            ("(y, NumPy's 2)", apply(other, number), [right, number]),
+            ("(NumPy's 2, y)", apply(number, other), [number, right]),
+            ("(2, y)", apply(2, other), [number, right]),
+        ):
+            assert isinstance(actual, ndl.Tensor)
+            check = partial(assert_close, expected=expected_of(declaration, operands), declaration=declaration)
+            results.add(f"{name}{how}", actual, check)
+    results.verify()
 
 
-@pytest.mark.parametrize("name", ["logical_and", "logical_or", "logical_xor"])
-def test_logical_operations_take_any_number_for_its_truth(device: ndl.Device, name: str) -> None:
-    host = np.array([0.0, -0.0, 0.5, -2.0, np.nan], np.float32)
-    function, reference = registry[name].function, registry[name].record.reference
-    for scalar in (2, 0, 0.5, 256, True):
-        np.testing.assert_array_equal(function(ndl.asarray(host), scalar).numpy(), reference(host, scalar))
-        np.testing.assert_array_equal(function(scalar, ndl.asarray(host)).numpy(), reference(scalar, host))
+def test_logical_operations_take_any_number_for_its_truth(device: ndl.Device) -> None:
+    host, results = np.array([0.0, -0.0, 0.5, -2.0, np.nan], np.float32), Together()
+    for name in ("logical_and", "logical_or", "logical_xor"):
+        function, reference = registry[name].function, registry[name].record.reference
+        for scalar in (2, 0, 0.5, 256, True):
+            results.equal(f"{name}(x, {scalar})", function(results.asarray(host), scalar), reference(host, scalar))
+            results.equal(f"{name}({scalar}, x)", function(scalar, results.asarray(host)), reference(scalar, host))
+    results.verify()
 
 
 def test_where_takes_any_condition_for_its_truth(device: ndl.Device) -> None:
@@ -315,68 +372,65 @@ def test_where_takes_any_condition_for_its_truth(device: ndl.Device) -> None:
 # -- gradients --------------------------------------------------------------------------------------
 
 
-def variables(declaration: Declaration, shapes: list[tuple[int, ...]]) -> list[ndl.Tensor]:
-    dtype = np.float64 if ndl.default_device().supports(ndl.float64) else np.float32
-    return [ndl.Tensor(o) for o in draw(declaration, shapes, dtype)]
+def variables(declaration: Declaration, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
+    return draw(declaration, shapes, np.float64 if ndl.default_device().supports(ndl.float64) else np.float32)
 
 
-@each([d for d in DECLARATIONS if d.differentiable])
-def test_gradient(device: ndl.Device, declaration: Declaration) -> None:
-    assert ndl.gradcheck(declaration.function, variables(declaration, [(4, 3)] * declaration.record.arity))
+def test_gradients(device: ndl.Device) -> None:
+    differentiable = [d for d in DECLARATIONS if d.differentiable]
+    gradchecks({d.name: (d.function, variables(d, [(4, 3)] * d.record.arity)) for d in differentiable})
 
 
-@each([registry[name] for name in ("subtract", "multiply", "power", "where")])  # autograd does it for them all
-def test_gradient_of_broadcast_operands(device: ndl.Device, declaration: Declaration) -> None:
-    shapes = [(4, 1), (3,), (4, 3)][: declaration.record.arity]
-    assert ndl.gradcheck(declaration.function, variables(declaration, shapes))
+def test_gradients_of_broadcast_operands(device: ndl.Device) -> None:  # autograd sums them, for all operations alike
+    some = [registry[name] for name in ("subtract", "multiply", "power", "where")]
+    shapes = [(4, 1), (3,), (4, 3)]
+    gradchecks({d.name: (d.function, variables(d, shapes[: d.record.arity])) for d in some})
 
 
-@each(SMOOTH)
-def test_second_order_gradient(device: ndl.Device, declaration: Declaration) -> None:
+def test_second_order_gradients(device: ndl.Device) -> None:
     if not device.supports(ndl.float64):
         pytest.skip("finite differences of gradients need float64")
-    arity = declaration.record.arity
-    weights = ndl.asarray(rng_for(declaration).standard_normal((4, 3)))
 
-    def first_order(*values: ndl.Tensor) -> ndl.Tensor:
+    def first_order(declaration: Declaration, *values: ndl.Tensor) -> ndl.Tensor:
+        weights = ndl.asarray(rng_for(declaration).standard_normal((4, 3)))
         found = gradients(declaration.function(*values), values, weights, create_graph=True)
-        return found[0] if arity == 1 else found[0] + 2 * found[1]
+        return found[0] if declaration.record.arity == 1 else found[0] + 2 * found[1]
 
-    assert ndl.gradcheck(first_order, variables(declaration, [(4, 3)] * arity))
-
-
-@pytest.mark.parametrize(
-    ("function", "at", "slope"),
-    [
-        (ndl.relu, 0.0, 0.0),
-        (ndl.abs, 0.0, 0.0),
-        (lambda x: x**0, 0.0, 0.0),
-        (lambda x: x**1, 0.0, 1.0),
-        (lambda x: x**2, -3.0, -6.0),
-        (lambda x: x**3, -2.0, 12.0),
-        (lambda x: 2.0**x, 1.0, 2 * np.log(2)),
-        (lambda x: 0.0**x, 2.0, 0.0),
-        (lambda x: ndl.maximum(x, 1.0), 1.0, 0.5),
-        (lambda x: ndl.minimum(x, 1.0), 1.0, 0.5),
-        (lambda x: ndl.clip(x, 0, 1), 1.0, 1.0),
-        (lambda x: ndl.clip(x, 0, 1), 1.5, 0.0),
-        (lambda x: ndl.where(x > 0, x, 0.0), 0.0, 0.0),
-        (ndl.sigmoid, -200.0, 0.0),
-        (ndl.softplus, 200.0, 1.0),
-        (ndl.gelu, 30.0, 1.0),
-    ],
-)
-def test_gradient_at_corners(device: ndl.Device, function: Callable, at: float, slope: float) -> None:
-    x = ndl.Tensor([at])
-    function(x).backward()
-    np.testing.assert_allclose(x.grad.numpy(), [slope], rtol=1e-6)
+    gradchecks({d.name: (partial(first_order, d), variables(d, [(4, 3)] * d.record.arity)) for d in SMOOTH})
 
 
-@each([d for d in DECLARATIONS if d.differentiable and d.record.arity == 2])
+#: Functions, and their slopes at points where rules of differentiation go wrong.
+CORNERS: dict[str, tuple[Callable, float, float]] = {
+    "relu": (ndl.relu, 0.0, 0.0),
+    "abs": (ndl.abs, 0.0, 0.0),
+    "x**0": (lambda x: x**0, 0.0, 0.0),
+    "x**1": (lambda x: x**1, 0.0, 1.0),
+    "x**2": (lambda x: x**2, -3.0, -6.0),
+    "x**3": (lambda x: x**3, -2.0, 12.0),
+    "2**x": (lambda x: 2.0**x, 1.0, 2 * np.log(2)),
+    "0**x": (lambda x: 0.0**x, 2.0, 0.0),
+    "maximum": (lambda x: ndl.maximum(x, 1.0), 1.0, 0.5),
+    "minimum": (lambda x: ndl.minimum(x, 1.0), 1.0, 0.5),
+    "clip at its end": (lambda x: ndl.clip(x, 0, 1), 1.0, 1.0),
+    "clip beyond its end": (lambda x: ndl.clip(x, 0, 1), 1.5, 0.0),
+    "where": (lambda x: ndl.where(x > 0, x, 0.0), 0.0, 0.0),
+    "sigmoid": (ndl.sigmoid, -200.0, 0.0),
+    "softplus": (ndl.softplus, 200.0, 1.0),
+    "gelu": (ndl.gelu, 30.0, 1.0),
+}
+
+
+def test_gradients_at_corners(device: ndl.Device) -> None:
+    results = Together()
+    for name, (function, at, slope) in CORNERS.items():
+        x = ndl.Tensor([at])
+        function(x).backward()
+        results.add(name, x.grad, partial(np.testing.assert_allclose, desired=[slope], rtol=1e-6))
+    results.verify()
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int32", "float32"])
-def test_gradients_beside_another_dtype_are_those_beside_the_same(
-    device: ndl.Device, declaration: Declaration, dtype: str
-) -> None:
+def test_gradients_beside_another_dtype_are_those_beside_the_same(device: ndl.Device, dtype: str) -> None:
     """Found by random programs: atan2's rule squared its other operand, and an integer wrapped, a float32 rounded."""
     meet = np.dtype("float64" if dtype == "float32" else "float32")
     if not device.supports(meet):
@@ -384,14 +438,19 @@ def test_gradients_beside_another_dtype_are_those_beside_the_same(
     host, beside = np.array([1.5, 2.0, 0.5, 1.1], meet), np.array([20, 1, 3, 100], dtype)
     if dtype == "float32":
         beside = beside / np.float32(7)
-    for swapped in (False, True):
-        found = []
-        for other in (beside, beside.astype(meet)):
-            x = ndl.Tensor(host)
-            operands = (x, ndl.asarray(other)) if not swapped else (ndl.asarray(other), x)
-            declaration.function(*operands).backward(ndl.ones(4))
-            found.append(x.grad.numpy())
-        np.testing.assert_allclose(found[0], found[1], rtol=10 * np.finfo(meet).eps)
+    found: dict[tuple[str, bool], list[ndl.Tensor]] = {}
+    for other in map(ndl.asarray, (beside, beside.astype(meet))):
+        for declaration in DECLARATIONS:
+            for swapped in (False, True) if declaration.differentiable and declaration.record.arity == 2 else ():
+                x = ndl.Tensor(host)
+                declaration.function(*((other, x) if swapped else (x, other))).backward(ndl.ones(4))
+                found.setdefault((declaration.name, swapped), []).append(x.grad)
+    realize([grads[k] for k in (0, 1) for grads in found.values()])
+    results = Together()
+    for (name, swapped), (mixed, same) in found.items():
+        check = partial(np.testing.assert_allclose, desired=same.numpy(), rtol=10 * np.finfo(meet).eps)
+        results.add(f"{name}{', swapped' if swapped else ''}", mixed, check)
+    results.verify()
 
 
 # -- declarations -----------------------------------------------------------------------------------

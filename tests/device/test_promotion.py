@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.together import Together
 
 import needle as ndl
 from needle import dtypes
@@ -41,10 +42,13 @@ def promoted(a: str, b: str) -> str | None:
     return MIXED.get((a, b), MIXED.get((b, a)))
 
 
+SAMPLES = {dtype: np.array([0, 1, 1], dtype) for dtype in ALL}
+
+
 def sample(device: ndl.Device, dtype: str) -> ndl.Tensor:
     if not device.supports(dtypes.as_dtype(dtype)):
         pytest.skip(f"{device.name} has no {dtype}")
-    return ndl.asarray(np.array([0, 1, 1], dtype))
+    return ndl.asarray(SAMPLES[dtype])
 
 
 PAIRS = list(itertools.product(ALL, ALL))
@@ -79,16 +83,15 @@ def test_operations_follow_the_table(device: ndl.Device, operation: Any) -> None
         assert operation(x, y).dtype == np.dtype(expected), (a, b)
 
 
-@pytest.mark.parametrize(
-    ("a", "b"),
-    [("int8", "uint8"), ("int32", "float32"), ("bool", "int16"), ("bool", "float32"), ("int64", "float32"),
-     ("float32", "float64"), ("uint32", "int32")],
-)  # fmt: skip
-def test_mixed_operands_have_the_right_values(device: ndl.Device, a: str, b: str) -> None:
-    x, y = sample(device, a), sample(device, b)
-    result = (x + y + y).numpy()
-    assert result.dtype == np.dtype(str(promoted(a, b)))
-    np.testing.assert_array_equal(result, [0, 3, 3])
+def test_mixed_operands_have_the_right_values(device: ndl.Device) -> None:
+    results = Together()
+    usable = [d for d in ALL if device.supports(np.dtype(d))]
+    for a, b in itertools.product(usable, usable):
+        if (expected := promoted(a, b)) is None or a == b == "bool":
+            continue
+        x, y = (results.asarray(SAMPLES[dtype]) for dtype in (a, b))
+        results.equal(f"{a} + {b}", x + y + y, [0, 3, 3], expected)
+    results.verify()
 
 
 # -- Python scalars ---------------------------------------------------------------------------------
@@ -126,11 +129,18 @@ def test_python_scalars_only(device: ndl.Device) -> None:
     assert ndl.where(condition, 1, 2.5).tolist() == [1, 2.5]
 
 
+def test_the_ends_of_integers_fit(device: ndl.Device) -> None:
+    results = Together()
+    for dtype in INTEGERS:
+        x, limits = results.asarray(SAMPLES[dtype]), np.iinfo(dtype)
+        for value in (int(limits.max), int(limits.min)):
+            results.equal(f"{value} in {dtype}", x * 0 + value, np.full(3, value, dtype), dtype)
+    results.verify()
+
+
 @pytest.mark.parametrize("dtype", INTEGERS)
 def test_an_integer_that_does_not_fit_is_an_error(device: ndl.Device, dtype: str) -> None:
     x, limits = sample(device, dtype), np.iinfo(dtype)
-    for value in (int(limits.max), int(limits.min)):
-        np.testing.assert_array_equal((x * 0 + value).numpy(), np.full(3, value, dtype))
     for value in (int(limits.max) + 1, int(limits.min) - 1, 10**30):
         for apply in (lambda v: x + v, lambda v: v - x, lambda v: x < v, lambda v: ndl.where(x > 0, x, v)):
             with pytest.raises(OverflowError, match=f"Python integer {value} is out of bounds for {dtype}"):
@@ -163,21 +173,21 @@ def test_huge_scalars_in_64_bit_integers(device: ndl.Device) -> None:
 # -- particular results -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", ["bool", *INTEGERS])
-def test_true_division_of_integers_is_float32(device: ndl.Device, dtype: str) -> None:
-    x = sample(device, dtype)
-    assert (x / x).dtype == ndl.float32
-    assert ndl.divide(x, 2).tolist() == [0, 0.5, 0.5]
+def test_true_division_of_integers_is_float32(device: ndl.Device) -> None:
+    results = Together()
+    for dtype in ("bool", *INTEGERS):
+        x = results.asarray(SAMPLES[dtype])
+        assert (x / x).dtype == ndl.float32
+        results.equal(dtype, ndl.divide(x, 2), [0, 0.5, 0.5], np.float32)
+    results.verify()
 
 
-@pytest.mark.parametrize(
-    ("exponent", "dtype"), [(2, "int32"), (1, "int32"), (0, "int32"), (3, "int32"), (2.0, "float32"), (1.0, "float32"),
-                            (0.5, "float32"), (0.0, "float32"), (3.0, "float32")],
-)  # fmt: skip
-def test_powers_of_integers(device: ndl.Device, exponent: float, dtype: str) -> None:
-    result = sample(device, "int32") ** exponent
-    assert result.dtype == np.dtype(dtype)
-    np.testing.assert_array_equal(result.numpy(), np.array([0, 1, 1]) ** exponent)
+def test_powers_of_integers(device: ndl.Device) -> None:
+    results = Together()
+    for exponent in (2, 1, 0, 3, 2.0, 1.0, 0.5, 0.0, 3.0):
+        dtype = "int32" if isinstance(exponent, int) else "float32"
+        results.equal(str(exponent), sample(device, "int32") ** exponent, np.array([0, 1, 1]) ** exponent, dtype)
+    results.verify()
 
 
 @pytest.mark.parametrize("dtype", ALL)
@@ -194,24 +204,26 @@ def test_dtypes_of_reductions(dtype: str) -> None:  # decided before any device 
     assert x.prod().item() == 0
 
 
+SMALL = [d for d in ALL if d not in ("float16", "float64")]
+
+
+@settings(max_examples=5)  # of all pairs of dtypes each
 @given(
-    pair=st.sampled_from([p for p in PAIRS if promoted(*p) is not None and "float16" not in p and "float64" not in p]),
-    operation=st.sampled_from([operator.add, operator.sub]),
-    data=st.data(),
-)
-def test_small_sums_are_exact_in_the_promoted_dtype(
-    device: ndl.Device, pair: tuple[str, str], operation: Any, data: st.DataObject
-) -> None:
-    if pair == ("bool", "bool"):
-        return
-    a, b = (
-        np.array(data.draw(st.lists(st.integers(0, 1 if d == "bool" else 100), min_size=3, max_size=3)), d)
-        for d in pair
+    hosts=st.fixed_dictionaries(
+        {d: st.lists(st.integers(0, 1 if d == "bool" else 100), min_size=3, max_size=3) for d in SMALL}
     )
-    result = operation(ndl.asarray(a), ndl.asarray(b))
-    dtype = np.dtype(str(promoted(*pair)))
-    assert result.dtype == dtype
-    np.testing.assert_array_equal(result.numpy(), operation(a.astype(dtype), b.astype(dtype)))
+)
+def test_small_sums_are_exact_in_the_promoted_dtype(device: ndl.Device, hosts: dict[str, list[int]]) -> None:
+    results = Together()
+    arrays = {dtype: np.array(values, dtype) for dtype, values in hosts.items()}
+    for a, b in itertools.product(SMALL, SMALL):
+        if (dtype := promoted(a, b)) is None or a == b == "bool":
+            continue
+        for operation in (operator.add, operator.sub):
+            result = operation(results.asarray(arrays[a]), results.asarray(arrays[b]))
+            expected = operation(arrays[a].astype(dtype), arrays[b].astype(dtype))
+            results.equal(f"{operation.__name__}({a}, {b})", result, expected, dtype)
+    results.verify()
 
 
 # -- making and casting -----------------------------------------------------------------------------
@@ -229,14 +241,14 @@ def test_dtype_of_data(device: ndl.Device, data: Any, dtype: str) -> None:
     assert ndl.asarray(data).dtype == np.dtype(dtype)
 
 
-@pytest.mark.parametrize("source", ["bool", "int8", "uint8", "int32", "int64", "float32"])
-def test_casts(device: ndl.Device, source: str) -> None:
-    host = np.array([0, 1, 1, 100], np.int8).astype(source)
-    x = ndl.asarray(host)
-    for target in ("bool", "int8", "uint16", "int64", "float32"):
-        result = x.astype(target).numpy()
-        assert result.dtype == np.dtype(target)
-        np.testing.assert_array_equal(result, host.astype(target))
+def test_casts(device: ndl.Device) -> None:
+    results = Together()
+    for source in ("bool", "int8", "uint8", "int32", "int64", "float32"):
+        host = np.array([0, 1, 1, 100], np.int8).astype(source)
+        for target in ("bool", "int8", "uint16", "int64", "float32"):
+            result = results.asarray(host).astype(target)
+            results.equal(f"{source} to {target}", result, host.astype(target), target)
+    results.verify()
 
 
 def test_casts_cut_floats_and_wrap_integers(device: ndl.Device) -> None:

@@ -179,6 +179,7 @@ def test_overflow_of_a_float_sum_is_infinite(device: ndl.Device) -> None:
 # -- dtypes -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.every_driver
 @pytest.mark.parametrize("dtype", ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"])
 def test_integers_and_bools(device: ndl.Device, dtype: str) -> None:
     rng = np.random.default_rng(0)
@@ -216,6 +217,7 @@ def test_float64(device: ndl.Device) -> None:
 # -- large inputs and accuracy ----------------------------------------------------------------------
 
 
+@pytest.mark.every_driver
 def test_large_inputs(device: ndl.Device) -> None:
     host = np.random.default_rng(0).standard_normal(LARGE).astype(np.float32)
     host[1_234_567], host[2_345_678] = 10, 10  # a tie across segments

@@ -168,3 +168,24 @@ def test_results_tell_the_device_the_fault_and_the_figures(matrix: ModuleType, t
     )  # fmt: skip
     first, last, least, most = (int(word) for word in soak.figures["resident set"].split())
     assert 1 << 20 < least <= min(first, last) <= max(first, last) <= most
+
+
+def test_the_table_of_ci(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    ci_table = importlib.import_module("ci_table")
+    (tmp_path / "pocl.xml").write_text(
+        '<testsuites><testsuite timestamp="2026-01-01T00:00:00"><testcase classname="a" name="b"/>'
+        '<testcase classname="a" name="c"><skipped/></testcase></testsuite></testsuites>'
+    )
+    log = (
+        "==== tox (at 3 s)\nlint: OK\n  lint: OK (20.50=setup[8.25]+cmd[1.25,11.00] seconds)\n"
+        "  pocl: FAIL code 1 (300.40=setup[9.60]+cmd[290.80] seconds)\n  congratulations :)\n"
+        "\n==== example (at 325 s)\nx\n==== summary (at 340 s)\n"
+    )
+    assert list(ci_table.rows(log, tmp_path)) == [
+        ("tox", "322", ""),
+        ("    lint", "20", "(installing: 8 s)"),
+        ("    pocl", "300", "(installing: 10 s) 1 passed, 0 failed, 1 skipped"),
+        ("example", "15", ""),
+        ("all", "340", ""),
+    ]

@@ -34,8 +34,13 @@ FUNCTIONS = {
 }
 
 
+#: The highest order of each, and that of the short form, where there is one: higher ones have a kernel for each order.
+LONG = {"polynomial": 4, "exponential": 3, "reductions": 2}
+SHORT = {"polynomial": 3, "exponential": 2, "softmax": 2, "reductions": 1, "gelu": 2}
+
+
 @pytest.mark.parametrize(
-    ("name", "orders"), [("polynomial", 4), ("exponential", 3), ("softmax", 2), ("reductions", 2), ("gelu", 2)]
+    ("name", "orders"), [*SHORT.items(), *(pytest.param(*item, marks=pytest.mark.slow) for item in LONG.items())]
 )
 def test_orders(parity, name, orders):
     """The gradient, the gradient of its weighted sum, and so on."""

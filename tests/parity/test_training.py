@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 import needle as ndl
@@ -98,6 +99,7 @@ def test_loss_curve(parity):
     check(model, reference, dtype, "SGD", {"lr": 0.1, "momentum": 0.9}, rtol)
 
 
+@pytest.mark.slow
 def test_loss_curve_in_the_default_dtype(parity):
     ndl.manual_seed(54)
     model = nn.Sequential(nn.Linear(FEATURES, 32), nn.ReLU(), nn.Linear(32, CLASSES))

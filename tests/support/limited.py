@@ -23,6 +23,9 @@ OPTIONAL = re.compile(r"cl_khr_fp64|cl_khr_fp16|cl_\w*subgroup\w*|__opencl_c_(?:
 #: Their types and functions. `vload_half`, `vstore_half` and the like only store, and are there on every device.
 WORDS = re.compile(r"\b(?:(?:double|half)\d*|(?:as|convert)_(?:double|half)\w*|\w*sub_group\w*)\b")
 
+#: The last line of `cl/builtins.h`.
+END_OF_BUILTINS = "#endif  // NEEDLE_BUILTINS_H\n"
+
 #: OpenCL C of this version and older is what a device of OpenCL 1.2 compiles.
 STANDARDS = ("-cl-std=CL1.0", "-cl-std=CL1.1", "-cl-std=CL1.2")
 
@@ -42,8 +45,11 @@ def without_optional(source: str) -> str:
     """`source` so that it compiles only if what is left of it after preprocessing uses nothing optional."""
     words = sorted(set(WORDS.findall(source)))
     macros = sorted({"cl_khr_fp64", "cl_khr_fp16", *OPTIONAL.findall(source)})
-    head = [*(f"#undef {macro}" for macro in macros), *(f"#define {word} {word}_is_missing_here" for word in words)]
-    return "\n".join([*head, source])
+    # The words are there where the built-in functions are declared: one may take a pointer to halves.
+    declarations, end, program = source.rpartition(END_OF_BUILTINS)
+    undefined = [f"#undef {macro}" for macro in macros]
+    renamed = [f"#define {word} {word}_is_missing_here" for word in words]
+    return "\n".join([*undefined, declarations + end, *renamed, program])
 
 
 class LimitedSubmission(Submission):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pyopencl as cl
 
+from needle.backend.opencl.building import builtins
 from needle.errors import KernelCompileError
 
 _INCLUDE = re.compile(r'^#include "(\w+\.h)"$', re.MULTILINE)
@@ -71,7 +72,7 @@ def build(context: cl.Context, file: str, defines: Defines) -> cl.Program:
     with warnings.catch_warnings():  # a driver that has something to say is no reason to warn the user
         warnings.simplefilter("ignore", cl.CompilerWarning)
         try:
-            return compiled(context, source, _OPTIONS)
+            return builtins.compiled(compiled, context, source, _OPTIONS)
         except cl.RuntimeError as error:
             raise KernelCompileError(_explain(file, defines, str(error))) from error
 
