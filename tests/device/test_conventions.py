@@ -7,9 +7,12 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import needle as ndl
 from needle.array.evaluation import realize
+
+pytestmark = pytest.mark.every_driver
 
 DOCS = Path(__file__).parents[2] / "docs" / "gradients.md"
 ROW = re.compile(r"\| `(.+?)` \| `(.+?)` \| `(.+?)` \|")

@@ -11,6 +11,8 @@ import pytest
 import needle as ndl
 from needle.nn import functional as F
 
+pytestmark = pytest.mark.every_driver
+
 INF, NAN = math.inf, math.nan
 
 #: Values to 18 digits, computed in arithmetic of 40.
