@@ -101,7 +101,7 @@ def gradcheck(
     random = np.random.default_rng(seed)
     hosts = [t.numpy() for t in tensors]
     if exact:
-        hosts = [h.astype(np.float64) if h.dtype.kind == "f" else h for h in hosts]
+        hosts = [h.astype(np.float64) if is_float(h.dtype) else h for h in hosts]
 
     def variables(values: Sequence[np.ndarray]) -> list[Tensor]:
         return [Tensor(v, device=t.device, requires_grad=t.requires_grad) for v, t in zip(values, tensors, strict=True)]

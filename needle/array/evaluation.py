@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from needle.array.expression import MAX_SIZE, MAX_USES, Linearized, linearize, make_pending
 from needle.backend.protocol import Device
 from needle.backend.records import Reduction
-from needle.dtypes import Shape
+from needle.dtypes import Shape, kind_of
 from needle.errors import DeviceError
 from needle.locks import freed_in_children
 
@@ -147,7 +147,7 @@ def reduce(reduction: Reduction, array: NDArray, axes: tuple[int, ...], keepdims
 
     Raises TypeError for a dtype that the reduction is not defined for.
     """
-    if array.dtype.kind not in reduction.kinds:
+    if kind_of(array.dtype) not in reduction.kinds:
         raise TypeError(f"{reduction.name} is not defined for dtype {array.dtype}")
     kept = [1 if a in axes else n for a, n in enumerate(array.shape) if keepdims or a not in axes]
     output = array.empty(tuple(kept), reduction.result(array.dtype), array.device)

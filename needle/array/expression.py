@@ -16,7 +16,7 @@ import numpy as np
 from needle.array.storage import Readers
 from needle.backend.protocol import Expression
 from needle.backend.records import Elementwise, FusedProgram, Node
-from needle.dtypes import DType, Scalar, bool_, float_for, join_scalar, promote
+from needle.dtypes import DType, Scalar, bool_, float_for, is_float, join_scalar, kind_of, promote
 
 if TYPE_CHECKING:
     from needle.array.ndarray import NDArray
@@ -98,7 +98,7 @@ def operand_dtypes(record: Elementwise, kinds: tuple[DType | type, ...]) -> tupl
     common = bool_ if record.typing == "logical" else _common_dtype(kinds[1:] if record.typing == "select" else kinds)
     if record.typing == "float":
         common = float_for(common)
-    if common.kind not in record.kinds:
+    if kind_of(common) not in record.kinds:
         raise TypeError(f"{record.name} is not defined for dtype {common}")
     wanted = [common] * len(kinds)
     if record.typing == "select":
@@ -123,7 +123,7 @@ def check_scalar(value: Any, dtype: DType) -> Scalar:
     if isinstance(value, np.generic):
         value = value.item()
     join_scalar(dtype, value)
-    if dtype.kind == "f" and isinstance(value, int):
+    if is_float(dtype) and isinstance(value, int):
         try:
             float(value)
         except OverflowError:

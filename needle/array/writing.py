@@ -16,7 +16,7 @@ from needle.array.ndarray import NDArray, cast
 from needle.array.operators import operator
 from needle.array.recording import constant
 from needle.array.storage import Storage
-from needle.dtypes import DType, Scalar
+from needle.dtypes import DType, Scalar, is_integer
 
 
 @operator
@@ -39,7 +39,7 @@ def write(target: NDArray, value: Any) -> None:
 def _weak_scalar(value: Any, dtype: DType) -> Scalar:
     """`value` as assignment takes it: a float written into an integer array is cut to an integer."""
     value = value.item() if isinstance(value, np.generic) else value
-    return int(value) if isinstance(value, float) and dtype.kind in "iu" else value
+    return int(value) if isinstance(value, float) and is_integer(dtype) else value
 
 
 def assign(targets: Sequence[NDArray], values: Sequence[NDArray]) -> None:

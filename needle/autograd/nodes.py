@@ -13,6 +13,7 @@ from weakref import ref
 
 from needle.autograd.modes import mode
 from needle.autograd.overwritten import Overwritten
+from needle.dtypes import is_float
 
 T = TypeVar("T")
 
@@ -197,7 +198,7 @@ def _output(node: Node, index: int) -> Value:
     """A new value for an output of `node`, with its history if its dtype is floating."""
     array = node.results[index]
     value = make_value(array)
-    if array.dtype.kind == "f":
+    if is_float(array.dtype):
         value.node, value.index, value.requires_grad = node, index, True
     return value
 
@@ -222,7 +223,7 @@ def apply(op: Op, args: tuple[Any, ...]) -> Any:
     if not is_value:
         return data
     value = make_value(data)
-    if requires_grad and mode.grad_enabled and data.dtype.kind == "f":
+    if requires_grad and mode.grad_enabled and is_float(data.dtype):
         value.requires_grad = True
         value.node = node = Node()  # and the rest of `_values` written out for one output: this is a hot path
         node.op = op
@@ -242,7 +243,7 @@ def _values(
     op: Op, args: tuple[Any, ...], arrays: list[Any], results: tuple[Any, ...], requires_grad: bool
 ) -> tuple[Value, ...]:
     """Values for the `results` of `op`, with their history if a gradient is required and one of them can have it."""
-    if not (requires_grad and mode.grad_enabled and any(array.dtype.kind == "f" for array in results)):
+    if not (requires_grad and mode.grad_enabled and any(is_float(array.dtype) for array in results)):
         return tuple([make_value(array) for array in results])
     node = Node()
     node.op = op

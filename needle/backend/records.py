@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from needle.dtypes import DType, Scalar, Shape, compute_dtype
+from needle.dtypes import DType, Scalar, Shape, compute_dtype, is_bool, is_float, kind_of
 
 Reference = Callable[..., Any]
 
@@ -94,11 +94,11 @@ class Operand:
     def draw(self, random: np.random.Generator, dtype: DType) -> np.ndarray:
         """Such an array, of `dtype` where the operand has none of its own."""
         wanted = self.dtype or dtype
-        if wanted.kind == "b":
+        if is_bool(wanted):
             return random.random(self.shape) < 0.5
-        if wanted.kind == "f":
+        if is_float(wanted):
             return random.uniform(self.low, self.high, self.shape).astype(wanted)
-        low = max(0, int(self.low)) if wanted.kind == "u" else int(self.low)
+        low = max(0, int(self.low)) if kind_of(wanted) == "u" else int(self.low)
         return random.integers(low, int(self.high), self.shape).astype(wanted)
 
 

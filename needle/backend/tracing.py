@@ -53,7 +53,7 @@ class Operation:
     """One call of a device's operation: its work, the host's time for it, and the launches that it took."""
 
     device: Device
-    work: Cost
+    cost: Cost
     thread: str
     begin: int = 0
     end: int = 0

@@ -14,6 +14,7 @@ import numpy as np
 
 from needle.array import NDArray
 from needle.backend.protocol import Device
+from needle.dtypes import integer_limits, is_bool, is_float
 
 Arrangement = Callable[[np.ndarray, Device], tuple[np.ndarray, NDArray]]
 
@@ -63,9 +64,9 @@ def _inside(values: np.ndarray, device: Device, shape: list[int], window: list[A
 
 
 def _outside(dtype: np.dtype) -> Any:
-    if dtype.kind == "f":
+    if is_float(dtype):
         return np.nan
-    return True if dtype.kind == "b" else np.iinfo(dtype).max
+    return True if is_bool(dtype) else integer_limits(dtype)[1]
 
 
 def _repeated(values: np.ndarray, device: Device, axis: int) -> tuple[np.ndarray, NDArray]:

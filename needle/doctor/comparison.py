@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import needle as ndl
+from needle.dtypes import is_float
 
 #: The relative error that is allowed, by the dtype computed in: a few roundings of its last bit.
 TOLERANCE = {"float16": 4e-3, "float32": 5e-6, "float64": 1e-13}
@@ -37,7 +38,7 @@ class Comparison:
 
     def _equal(self) -> np.ndarray:
         actual, expected = self.actual, self.expected
-        if actual.dtype.kind != "f":
+        if not is_float(actual.dtype):
             return np.asarray(actual == expected)
         allowed = TOLERANCE[actual.dtype.name] * (np.maximum(np.abs(expected), self.scale) + 0.1)
         with np.errstate(invalid="ignore"):  # infinity less infinity
@@ -49,7 +50,7 @@ class Comparison:
 
 def wide(array: np.ndarray) -> np.ndarray:
     """Floats in float64, in which the expected results are computed; others as they are."""
-    return array.astype(np.float64) if array.dtype.kind == "f" else array
+    return array.astype(np.float64) if is_float(array.dtype) else array
 
 
 def float_dtypes(device: ndl.Device) -> list[np.dtype]:

@@ -16,6 +16,7 @@ import needle as ndl
 from needle.backend.records import Primitive
 from needle.doctor import primitives
 from needle.doctor.comparison import Comparison, float_dtypes, wide
+from needle.dtypes import is_float
 from needle.ops.base import Declaration
 
 __all__ = ["FAMILIES"]
@@ -136,7 +137,7 @@ def _of_reductions(host: np.ndarray, axis: int | tuple[int, ...] | None) -> Iter
     if abs(exact).sum() < 6e4:  # float16 holds no more
         yield Comparison(f"sum {what}", x.sum(axis).numpy(), np.sum(exact, axis), np.sum(abs(exact), axis))
     if folded:
-        if host.dtype.kind == "f":
+        if is_float(host.dtype):
             magnitude = np.mean(abs(exact), axis)
             yield Comparison(f"mean {what}", (x * 2 - 1).mean(axis).numpy(), np.mean(exact, axis) * 2 - 1, magnitude)
         yield Comparison(f"max {what}", x.max(axis).numpy(), np.max(host, axis))

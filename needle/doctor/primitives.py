@@ -16,7 +16,7 @@ from needle.backend.protocol import Device
 from needle.backend.records import PRIMITIVES, Example, Primitive
 from needle.doctor.arrangements import ARRANGEMENTS
 from needle.doctor.comparison import Comparison, wide
-from needle.dtypes import DType, float16, float32, float64, int32
+from needle.dtypes import DType, float16, float32, float64, int32, is_float, kind_of
 
 #: The dtypes of operands. A primitive's own tests try the others; each means another program to compile.
 DTYPES: tuple[DType, ...] = (float32, float64, float16, int32)
@@ -43,7 +43,7 @@ def check(
     all in the same one, and if `mixed` each in turn in one of its own. Examples of other dtypes that the device
     lacks are left out.
     """
-    wanted = [dtype for dtype in dtypes if dtype.kind in record.kinds and device.supports(dtype)]
+    wanted = [dtype for dtype in dtypes if kind_of(dtype) in record.kinds and device.supports(dtype)]
     for example in record.examples if examples is None else examples:
         for dtype in wanted if _varies(example) else wanted[:1]:
             yield from _check_example(record, example, device, dtype, mixed)
@@ -91,7 +91,7 @@ def _compare(
     actual = views[0].run(record, *views[1:], **params) if views else NDArray.run_new(record, device, **params)
     with np.errstate(all="ignore"):
         expected = record.reference(*map(wide, values), **params)
-        sizes = record.reference(*[abs(wide(v)) if v.dtype.kind == "f" else v for v in values], **params)
+        sizes = record.reference(*[abs(wide(v)) if is_float(v.dtype) else v for v in values], **params)
     outputs = list(zip(_several(actual), _several(expected), _several(sizes), strict=True))
     for number, (output, value, size) in enumerate(outputs):
         which = f", output {number}" if len(outputs) > 1 else ""

@@ -13,7 +13,18 @@ from needle.autograd import Value, make_value
 from needle.backend.protocol import Device
 from needle.backend.registry import default_device
 from needle.backend.registry import device as find_device
-from needle.dtypes import DEFAULT_FLOAT, DType, DTypeLike, Scalar, as_dtype, dtype_of_scalar, is_float
+from needle.dtypes import (
+    DEFAULT_FLOAT,
+    DType,
+    DTypeLike,
+    Scalar,
+    as_dtype,
+    dtype_of_scalar,
+    integer_limits,
+    is_bool,
+    is_float,
+    is_integer,
+)
 from needle.ops.base import takes_tensor
 
 if TYPE_CHECKING:
@@ -50,7 +61,7 @@ def as_array(data: Any, dtype: DTypeLike = None, device: DeviceLike = None) -> N
     place = as_device(device)
     if isinstance(data, (bool, int, float)):
         wanted = as_dtype(dtype) if dtype is not None else dtype_of_scalar(data)
-        return recording.constant((), _convert(data, wanted.kind), wanted, place)
+        return recording.constant((), _convert(data, wanted), wanted, place)
     host = _as_numpy(data)
     if dtype is not None:
         host = _in_dtype(host, as_dtype(dtype), of_numbers=not hasattr(data, "__array__"))
@@ -61,17 +72,17 @@ def as_array(data: Any, dtype: DTypeLike = None, device: DeviceLike = None) -> N
 
 def _in_dtype(host: np.ndarray, dtype: DType, of_numbers: bool) -> np.ndarray:
     """`host` in `dtype`. Raises OverflowError for Python's integers that it does not hold; arrays wrap around."""
-    if of_numbers and dtype.kind in "iu" and host.dtype.kind in "iu" and host.size:
-        limits = np.iinfo(dtype)
+    if of_numbers and is_integer(dtype) and is_integer(host.dtype) and host.size:
+        lowest, highest = integer_limits(dtype)
         for extreme in (int(host.min()), int(host.max())):
-            if not limits.min <= extreme <= limits.max:
+            if not lowest <= extreme <= highest:
                 raise OverflowError(f"{extreme} does not fit in {dtype}")
     return host.astype(dtype, copy=False)
 
 
-def _convert(value: Scalar, kind: str) -> Scalar:
-    """A Python scalar as one of the kind of a dtype, as NumPy's `astype` would."""
-    return bool(value) if kind == "b" else int(value) if kind in "iu" else float(value)
+def _convert(value: Scalar, dtype: DType) -> Scalar:
+    """A Python scalar as one of the kind of `dtype`, as NumPy's `astype` would."""
+    return bool(value) if is_bool(dtype) else int(value) if is_integer(dtype) else float(value)
 
 
 def _as_numpy(data: Any) -> np.ndarray:

@@ -37,11 +37,11 @@ class Span:
 
     @property
     def bytes(self) -> float:
-        return self.operation.work.bytes * self.part
+        return self.operation.cost.bytes * self.part
 
     @property
     def flops(self) -> float:
-        return self.operation.work.flops * self.part
+        return self.operation.cost.flops * self.part
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class ProfileRow:
         For each operation the longer of its bytes at the bandwidth of a copy and its flops at the rate of a
         large matrix product of its dtype. The first row asked on a device measures these, in about a second.
         """
-        return sum(_floor(span.operation.device, span.operation.work) * span.part for span in self._spans)
+        return sum(_floor(span.operation.device, span.operation.cost) * span.part for span in self._spans)
 
     @property
     def share(self) -> float:
@@ -87,11 +87,11 @@ class ProfileRow:
         return self.floor / self.seconds if self.seconds else math.nan
 
 
-def _floor(device: Device, work: Cost) -> float:
-    if not work.on_device:
+def _floor(device: Device, cost: Cost) -> float:
+    if not cost.on_device:
         return math.nan
-    moving = work.bytes / _peaks.bandwidth(device)
-    return max(moving, work.flops / _peaks.arithmetic_rate(device, work.dtype)) if work.flops else moving
+    moving = cost.bytes / _peaks.bandwidth(device)
+    return max(moving, cost.flops / _peaks.arithmetic_rate(device, cost.dtype)) if cost.flops else moving
 
 
 def spans_of(operations: Iterable[Operation]) -> list[Span]:
@@ -113,21 +113,21 @@ def spans_of(operations: Iterable[Operation]) -> list[Span]:
             part = (end - start) / total if total else 1 / len(operation.launches)
             run = ((start - ahead) / 1e9, (end - ahead) / 1e9)
             enqueue = (launch.begin / 1e9, launch.end / 1e9)
-            spans.append(Span(operation, _label(launch.kernel, operation.work), enqueue, run, part))
+            spans.append(Span(operation, _label(launch.kernel, operation.cost), enqueue, run, part))
     return spans
 
 
-def _label(kernel: str, work: Cost) -> str:
+def _label(kernel: str, cost: Cost) -> str:
     """A kernel's name, and what it computes where the name does not tell."""
-    kernel = kernel or work.kind
-    return kernel if kernel.startswith(work.detail) else f"{kernel}: {work.detail}"
+    kernel = kernel or cost.kind
+    return kernel if kernel.startswith(cost.detail) else f"{kernel}: {cost.detail}"
 
 
 def rows_of(spans: Iterable[Span]) -> list[ProfileRow]:
     """The spans gathered by device, kernel and dtype, those that took longest first."""
     groups: dict[tuple[str, str, DType], list[Span]] = {}
     for span in spans:
-        key = (span.operation.device.name, span.kernel, span.operation.work.dtype)
+        key = (span.operation.device.name, span.kernel, span.operation.cost.dtype)
         groups.setdefault(key, []).append(span)
     rows = [
         ProfileRow(

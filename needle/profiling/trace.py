@@ -33,9 +33,9 @@ def events_of(spans: Sequence[Span], origin: float) -> list[dict[str, Any]]:
         if id(operation) not in operations:
             operations.add(id(operation))
             host = (operation.begin / 1e9, operation.end / 1e9)
-            events.append(_complete(operation.work.kind, process, track, host, origin))
+            events.append(_complete(operation.cost.kind, process, track, host, origin))
         details = {
-            "shape": list(operation.work.shape), "dtype": operation.work.dtype.name,
+            "shape": list(operation.cost.shape), "dtype": operation.cost.dtype.name,
             "bytes": round(span.bytes), "flops": round(span.flops),
         }  # fmt: skip
         events.append(_complete(span.kernel, process, track, span.enqueue, origin))

@@ -37,7 +37,7 @@ def scratch(monkeypatch):
 @pytest.fixture(params=["in cl/", "in a package of its own"])
 def reverse_rows(request, device, scratch, tmp_path, monkeypatch):
     """The operation of the guide to kernels, after all of the guide has run."""
-    python, kernel = blocks("add-a-kernel.md", "python"), blocks("add-a-kernel.md", "c")
+    python, kernel = ("\n".join(blocks("add-a-kernel.md", language)) for language in ("python", "c"))
     if request.param == "in cl/":
         cl = shutil.copytree(programs.source_folder(), tmp_path / "cl")
         monkeypatch.setattr(programs, "source_folder", lambda: cl)

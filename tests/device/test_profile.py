@@ -465,8 +465,8 @@ def test_a_listener_of_its_own(device: ndl.Device) -> None:
     finally:
         unlisten(device, heard.append)
     (x + 2).realize()
-    (operation,) = [o for o in heard if o.work.kind != "upload"]
-    assert operation.work.detail == "x + c" and operation.begin < operation.end
+    (operation,) = [o for o in heard if o.cost.kind != "upload"]
+    assert operation.cost.detail == "x + c" and operation.begin < operation.end
     queued, start, end = operation.launches[0].times()
     assert queued <= start <= end
     assert_unprofiled(device)
