@@ -6,20 +6,21 @@ out here differ from the function in their arguments, or arrays implement them t
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from needle import ops
-from needle.array import NDArray, recording
+from needle.array import NDArray, evaluation, recording
 from needle.array.operators import Operators
 from needle.array.views import as_shape
-from needle.autograd import Value, backward, is_grad_enabled, make_value
+from needle.autograd import Value, backward, check_differentiable, is_grad_enabled, make_value
 from needle.backend.protocol import Device
 from needle.dtypes import DEFAULT_FLOAT, DType, DTypeLike, Scalar, Shape, is_float
 from needle.errors import DeviceError
-from needle.ops.creation import DeviceLike, as_array, as_device, check_differentiable
+from needle.ops.creation import DeviceLike, as_array, as_device
 from needle.ops.reductions import Axes
 
 __all__ = ["Tensor"]
@@ -134,12 +135,32 @@ class Tensor(Operators["Tensor"], Value):
         return ops.to_device(self, as_device(device))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles and deep copies of leaves go through the host; a computed tensor raises RuntimeError."""
-        if self.op is not None:
-            raise RuntimeError("only leaves can be pickled or deep-copied; detach() the tensor first")
+        """Pickles of leaves go through the host, without the gradient; a computed tensor raises RuntimeError."""
+        self._check_leaf()
         return _restore, (type(self), self.cached_data, self.requires_grad)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        """A leaf's values and its gradient, copied on their device; a computed tensor raises RuntimeError.
+
+        A view becomes a tensor of its own: what is written into its copy does not show in the copy of the whole.
+        """
+        self._check_leaf()
+        copied = _restore(type(self), evaluation.copy(self.cached_data), self.requires_grad)
+        memo[id(self)] = copied
+        copied.grad = None if self.grad is None else copy.deepcopy(self.grad.detach(), memo)
+        return copied
+
+    def _check_leaf(self) -> None:
+        if self.op is not None:
+            raise RuntimeError("only leaves can be pickled or deep-copied; detach() the tensor first")
+
     def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> np.ndarray:
+        """The values for NumPy's functions. Raises RuntimeError where a gradient would be lost; `numpy()` does not."""
+        if self.requires_grad and is_grad_enabled():
+            raise RuntimeError(
+                "NumPy was given a tensor that requires a gradient, which the result would not have; use needle's "
+                "own functions (ndl.stack puts tensors together), or give x.detach() or x.numpy()"
+            )
         return self.cached_data.__array__(dtype, copy)
 
     def __bool__(self) -> bool:
@@ -201,11 +222,7 @@ class Tensor(Operators["Tensor"], Value):
         return make_value(self.cached_data)  # type: ignore[return-value]
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Set whether gradients are computed for this leaf, and return it."""
-        if requires_grad:
-            check_differentiable(self.dtype)
-        if self.op is not None and not requires_grad:
-            raise ValueError("a computed tensor cannot stop requiring a gradient; use detach()")
+        """Set whether gradients are computed for this leaf, and return it. Raises what setting `requires_grad` does."""
         self.requires_grad = requires_grad
         return self
 

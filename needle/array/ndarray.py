@@ -36,6 +36,7 @@ class NDArray(Conversions, Operators["NDArray"]):
         "_constant_views",
         "_offset",
         "_pending",
+        "_repeats",
         "_storage",
         "_strides",
         "_whole",
@@ -55,6 +56,7 @@ class NDArray(Conversions, Operators["NDArray"]):
     _offset: int
     _pending: Pending | None
     _whole: bool  # whether all elements of the storage are in view
+    _repeats: bool  # whether it is a view that repeats elements, or a part of one
     _base: NDArray | None  # of a view of a constant not yet written out: what it is a view of
     _constant_views: Readers | None  # the views that have this array as their base
 
@@ -83,6 +85,7 @@ class NDArray(Conversions, Operators["NDArray"]):
         array._offset = offset
         array._pending = pending
         array._whole = True
+        array._repeats = False
         array._base = array._constant_views = None
         return array
 
@@ -211,10 +214,12 @@ class NDArray(Conversions, Operators["NDArray"]):
                     return self._constant_view(shape, strides, offset)
         result = NDArray._make(self.device, self.dtype, shape, self.storage, strides, offset)
         result._whole = self._whole and prod(shape) == self.size
+        result._repeats = self._repeats
         return result
 
     def _constant_view(self, shape: Shape, strides: Strides, offset: int) -> NDArray:
         result = NDArray._make(self.device, self.dtype, shape, None, strides, offset, self._pending)
+        result._repeats = self._repeats
         result._base = base = self if self._base is None else self._base
         if base._constant_views is None:
             base._constant_views = Readers()
@@ -247,7 +252,9 @@ class NDArray(Conversions, Operators["NDArray"]):
         strides = broadcast_strides(self.shape, self.strides, shape)
         if shape == self.shape:
             return self
-        return self._view(shape, strides, self._offset)
+        view = self._view(shape, strides, self._offset)
+        view._repeats = view._repeats or view.size > self.size
+        return view
 
     def flip(self, axes: Sequence[int]) -> NDArray:
         """A view that reads the given axes backwards."""
@@ -261,11 +268,13 @@ class NDArray(Conversions, Operators["NDArray"]):
     def __setitem__(self, index: Any, value: Any) -> None:
         """Write `value` (array, NumPy array or scalar, broadcast and cast) into the view at `index`.
 
-        Raises ValueError for a view that repeats elements, as broadcast_to makes them.
+        Raises ValueError for a view that repeats elements, as broadcast_to makes them, and for parts of one.
         """
+        if self._repeats:
+            raise ValueError(
+                f"a view of shape {self.shape} that repeats elements cannot be written into; copy it first"
+            )
         target = self.realize()[index] if index is not Ellipsis else self.realize()
-        if any(stride == 0 and extent > 1 for stride, extent in zip(target.strides, target.shape, strict=True)):
-            raise ValueError(f"a view of shape {target.shape} that repeats elements cannot be written into")
         TABLE["write"](target, value)
 
     # -- computing ------------------------------------------------------------------------------

@@ -43,8 +43,10 @@ def _binary(name: str) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], 
 
 
 def _equality(name: str) -> Callable[[Any, Any], Any]:
+    """A comparison that anything may stand beside, such as None; sequences are refused as other operators do."""
+
     def method(self: Any, other: Any) -> Any:
-        return TABLE[name](self, other) if isinstance(other, _OPERANDS) else NotImplemented
+        return TABLE[name](self, other) if isinstance(other, (*_OPERANDS, list, tuple)) else NotImplemented
 
     return method
 
@@ -83,6 +85,10 @@ class Operators(Methods[Result]):
     __eq__ = _equality("equal")
     __ne__ = _equality("not_equal")
     __hash__ = object.__hash__
+
+    def __contains__(self, value: Any) -> bool:
+        """Whether an element equals `value`, a number or an array that broadcasts. Waits for the device."""
+        return bool(TABLE["any"](TABLE["equal"](self, value)))
 
 
 #: What operators take.

@@ -7,6 +7,7 @@ from needle.autograd.nodes import Node as Node
 from needle.autograd.nodes import Op as Op
 from needle.autograd.nodes import Value as Value
 from needle.autograd.nodes import apply as apply
+from needle.autograd.nodes import check_differentiable as check_differentiable
 from needle.autograd.nodes import make_value as make_value
 from needle.autograd.overwritten import Overwritten as Overwritten
 from needle.autograd.propagation import backward as backward

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, TypeVar
 from weakref import ref
 
-from needle.autograd.modes import mode
+from needle.autograd.modes import entered
 from needle.autograd.overwritten import Overwritten
-from needle.dtypes import is_float
+from needle.dtypes import DType, is_float
 
 T = TypeVar("T")
 
@@ -143,7 +143,7 @@ class Node:
 class Value:
     """An array in the graph: output number `index` of `node`, or a leaf, whose node is None."""
 
-    __slots__ = ("__weakref__", "cached_data", "grad", "index", "node", "requires_grad")
+    __slots__ = ("__weakref__", "_requires_grad", "cached_data", "grad", "index", "node")
 
     #: The class of operations' results; `needle.tensor` sets it.
     result_class: ClassVar[type[Value]]
@@ -151,16 +151,32 @@ class Value:
     cached_data: Any
     node: Node | None
     index: int
-    requires_grad: bool
     grad: Any
+    _requires_grad: bool
 
     def _set(self, data: Any, requires_grad: bool) -> None:
         """Be a leaf."""
         self.cached_data = data
         self.node = None
         self.index = 0
-        self.requires_grad = requires_grad
+        self._requires_grad = requires_grad
         self.grad = None
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients are computed for this value.
+
+        Setting it raises TypeError for a dtype that is not floating, ValueError where a computed value would stop.
+        """
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, requires_grad: bool) -> None:
+        if requires_grad:
+            check_differentiable(self.cached_data.dtype)
+        if self.node is not None and not requires_grad:
+            raise ValueError("a computed tensor cannot stop requiring a gradient; use detach()")
+        self._requires_grad = bool(requires_grad)
 
     @property
     def op(self) -> Op | None:
@@ -182,6 +198,12 @@ class Value:
         return self.node is None
 
 
+def check_differentiable(dtype: DType) -> None:
+    """Raise TypeError unless tensors of `dtype` can require a gradient."""
+    if not is_float(dtype):
+        raise TypeError(f"requires_grad=True needs a floating dtype; this tensor has {dtype}")
+
+
 def make_value(data: Any, requires_grad: bool = False) -> Value:
     """A new leaf of `Value.result_class`, bypassing its constructor's conversions."""
     cls = Value.result_class
@@ -189,7 +211,7 @@ def make_value(data: Any, requires_grad: bool = False) -> Value:
     value.cached_data = data
     value.node = None
     value.index = 0
-    value.requires_grad = requires_grad
+    value._requires_grad = requires_grad
     value.grad = None
     return value
 
@@ -199,7 +221,7 @@ def _output(node: Node, index: int) -> Value:
     array = node.results[index]
     value = make_value(array)
     if is_float(array.dtype):
-        value.node, value.index, value.requires_grad = node, index, True
+        value.node, value.index, value._requires_grad = node, index, True
     return value
 
 
@@ -213,7 +235,7 @@ def apply(op: Op, args: tuple[Any, ...]) -> Any:
     for arg in args:
         if isinstance(arg, Value):
             is_value = True
-            requires_grad = requires_grad or arg.requires_grad
+            requires_grad = requires_grad or arg._requires_grad
             arrays.append(arg.cached_data)
         else:
             arrays.append(arg)
@@ -223,8 +245,8 @@ def apply(op: Op, args: tuple[Any, ...]) -> Any:
     if not is_value:
         return data
     value = make_value(data)
-    if requires_grad and mode.grad_enabled and is_float(data.dtype):
-        value.requires_grad = True
+    if requires_grad and entered.get()[-1] and is_float(data.dtype):
+        value._requires_grad = True
         value.node = node = Node()  # and the rest of `_values` written out for one output: this is a hot path
         node.op = op
         node.args = args
@@ -243,7 +265,7 @@ def _values(
     op: Op, args: tuple[Any, ...], arrays: list[Any], results: tuple[Any, ...], requires_grad: bool
 ) -> tuple[Value, ...]:
     """Values for the `results` of `op`, with their history if a gradient is required and one of them can have it."""
-    if not (requires_grad and mode.grad_enabled and any(is_float(array.dtype) for array in results)):
+    if not (requires_grad and entered.get()[-1] and any(is_float(array.dtype) for array in results)):
         return tuple([make_value(array) for array in results])
     node = Node()
     node.op = op

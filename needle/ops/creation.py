@@ -9,7 +9,7 @@ import numpy as np
 
 from needle.array import NDArray, evaluation, recording
 from needle.array.views import as_shape
-from needle.autograd import Value, make_value
+from needle.autograd import Value, check_differentiable, make_value
 from needle.backend.protocol import Device
 from needle.backend.registry import default_device
 from needle.backend.registry import device as find_device
@@ -22,7 +22,6 @@ from needle.dtypes import (
     dtype_of_scalar,
     integer_limits,
     is_bool,
-    is_float,
     is_integer,
 )
 from needle.ops.base import takes_tensor
@@ -104,12 +103,6 @@ def as_tensor(array: NDArray, requires_grad: bool = False) -> Tensor:
     if requires_grad:
         check_differentiable(array.dtype)
     return make_value(array, requires_grad=requires_grad)  # type: ignore[return-value]
-
-
-def check_differentiable(dtype: DType) -> None:
-    """Raise TypeError unless tensors of `dtype` can require a gradient."""
-    if not is_float(dtype):
-        raise TypeError(f"requires_grad=True needs a floating dtype; this tensor has {dtype}")
 
 
 def asarray(

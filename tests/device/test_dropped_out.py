@@ -65,7 +65,8 @@ def test_containers_that_keep_an_order_are_searched(container: Any) -> None:
 
 def in_an_array(items: list[Any]) -> np.ndarray:
     array = np.empty(len(items), dtype=object)
-    array[:] = items
+    for i, item in enumerate(items):
+        array[i] = item
     return array
 
 

@@ -79,7 +79,7 @@ def test_it_passes_the_generated_tests(site: Path) -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     assert "[abacus-" not in done.stdout
     last = done.stdout.splitlines()[-1]
-    assert int(last.split(" passed")[0].split()[-1]) > 1000 and "failed" not in last
+    assert int(last.split(" passed")[0].split()[-1]) > 150 and "failed" not in last
 
 
 # -- the self-test ----------------------------------------------------------------------------------
