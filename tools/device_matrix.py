@@ -26,7 +26,7 @@ from junit import Case
 
 import needle as ndl
 
-#: The tox environment that tests a device of this name; on `pocl` the whole suite, with `numpy` beside it.
+#: The tox environment that tests a device of this name; on `pocl` the whole suite, on others a part of it.
 ENVIRONMENTS = {
     "numpy": "numpy", "pocl": "pocl", "pocl:1": "pocl-system", "intel": "intel", "rusticl": "rusticl",
     "nvidia": "nvidia", "amd": "amd",

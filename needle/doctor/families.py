@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 
 import needle as ndl
+from needle.array import evaluation
 from needle.backend.records import Primitive
 from needle.doctor import primitives
 from needle.doctor.comparison import Comparison, float_dtypes, wide
@@ -45,23 +46,43 @@ def _operands(declaration: Declaration, shape: tuple[int, ...], dtype: np.dtype)
     return drawn
 
 
-def _of_operation(declaration: Declaration, shape: tuple[int, ...], dtype: np.dtype) -> Comparison:
-    operands = _operands(declaration, shape, dtype)
-    actual = declaration.function(*map(ndl.asarray, operands)).numpy()
+#: Operations of one launch: each kernel takes a quarter of a second to compile, and has only so many operands.
+_AT_ONCE = 12
+
+
+def _of_operations(
+    declarations: Sequence[Declaration], shape: tuple[int, ...], dtype: np.dtype
+) -> Iterator[Comparison]:
+    """The operations computed in common launches, each compared by itself."""
+    for start in range(0, len(declarations), _AT_ONCE):
+        some = declarations[start : start + _AT_ONCE]
+        operands = [_operands(declaration, shape, dtype) for declaration in some]
+        results = [d.function(*map(ndl.asarray, drawn)) for d, drawn in zip(some, operands, strict=True)]
+        evaluation.realize([result.cached_data for result in results])
+        for declaration, drawn, result in zip(some, operands, results, strict=True):
+            yield _of_operation(declaration, drawn, result, f"{declaration.name} of {dtype} {shape}")
+
+
+def _of_operation(declaration: Declaration, operands: list[np.ndarray], result: ndl.Tensor, name: str) -> Comparison:
+    actual = result.numpy()
     if declaration.record.typing == "logical":
         operands = [operand.astype(bool) for operand in operands]
     with np.errstate(all="ignore"):
         expected = np.asarray(declaration.record.reference(*map(wide, operands)))
-    return Comparison(f"{declaration.name} of {dtype} {shape}", actual, expected)
+    return Comparison(name, actual, expected)
 
 
 def elementwise(device: ndl.Device) -> Iterator[Comparison]:
     """Every declared operation in every float dtype, or in int32 where it takes no floats."""
+    of_floats: list[Declaration] = []
+    of_integers: list[Declaration] = []
     for declaration in ndl.ops.registry.values():
         takes_floats = "f" in declaration.record.kinds or declaration.record.typing == "logical"
-        for dtype in float_dtypes(device) if takes_floats else [ndl.int32]:
-            for shape in ((1,), (37, 53)):
-                yield _of_operation(declaration, shape, dtype)
+        (of_floats if takes_floats else of_integers).append(declaration)
+    for shape in ((1,), (37, 53)):
+        for dtype in float_dtypes(device):
+            yield from _of_operations(of_floats, shape, dtype)
+        yield from _of_operations(of_integers, shape, ndl.int32)
 
 
 def integers(device: ndl.Device) -> Iterator[Comparison]:
@@ -70,13 +91,14 @@ def integers(device: ndl.Device) -> Iterator[Comparison]:
         limits = np.iinfo(name)
         values = np.array([0, 1, 2, 7, limits.max, limits.max - 1, limits.min, limits.min + 1], name)
         x, y = (grid.ravel().copy() for grid in np.meshgrid(values, values))
-        for operation in ("add", "multiply", "floor_divide", "remainder", "maximum", "less"):
-            declaration = ndl.ops.registry[operation]
+        operations = ("add", "multiply", "floor_divide", "remainder", "maximum", "less")
+        declarations = [ndl.ops.registry[operation] for operation in operations]
+        results = [declaration.function(ndl.asarray(x), ndl.asarray(y)) for declaration in declarations]
+        evaluation.realize([result.cached_data for result in results])
+        for declaration, result in zip(declarations, results, strict=True):
             with np.errstate(all="ignore"):
                 expected = np.asarray(declaration.record.reference(x, y))
-            yield Comparison(
-                f"{operation} of {name}", declaration.function(ndl.asarray(x), ndl.asarray(y)).numpy(), expected
-            )
+            yield Comparison(f"{declaration.name} of {name}", result.numpy(), expected)
 
 
 def views(device: ndl.Device) -> Iterator[Comparison]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.together import realize
 
 import needle as ndl
 from needle import nn, optim
@@ -213,10 +214,13 @@ INTEGERS = ("int32", "uint8", *(pytest.param(dtype, marks=pytest.mark.slow) for 
 
 def bits_on_both(first: str, second: str, results: Callable[[], list[ndl.Tensor]]) -> None:
     """Check that `results` gives the same bits on both devices."""
-    with ndl.device(first):
-        ours = [tensor.numpy() for tensor in results()]
-    with ndl.device(second):
-        theirs = [tensor.numpy() for tensor in results()]
+    found = []
+    for name in (first, second):
+        with ndl.device(name):
+            tensors = results()
+            realize(tensors)
+            found.append([tensor.numpy() for tensor in tensors])
+    ours, theirs = found
     for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
         assert a.dtype == b.dtype and a.tobytes() == b.tobytes(), f"result {k}"
 
