@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from needle.nn.standardize import standardize
 
 import needle as ndl
 from needle.autograd import gradients
 from needle.backend.records import Primitive
+from needle.nn.functional.standardize import standardize
 from needle.ops.gather import ScatterAddAlongAxis
 
 REFUSED = "written to in place since"
