@@ -151,7 +151,7 @@ static inline VEC(double) tail_ratio_double(VEC(double) a) {
     }                                                                                                       \
     static inline VEC(T) CAT(gelu_, T)(VEC(T) x) {                                                          \
         const VEC(T) size = MAGNITUDE(T, x), power = CAT(gaussian_, T)(size), ratio = CAT(tail_ratio_, T)(size); \
-        return (x > (VEC(T))(0)) ? x * ((VEC(T))(1) - power * ratio) : -(size * ratio) * power;             \
+        return (x < (VEC(T))(0)) ? -(size * ratio) * power : x * ((VEC(T))(1) - power * ratio);             \
     }
 DEFINE_NORMAL(float)
 #ifdef cl_khr_fp64
