@@ -13,7 +13,7 @@ import pytest
 
 import needle as ndl
 from needle.autograd import gradients
-from needle.backend.records import Primitive
+from needle.backend.records import PRIMITIVES, Primitive
 from needle.nn.functional.standardize import standardize
 from needle.ops.gather import ScatterAddAlongAxis
 
@@ -206,6 +206,7 @@ LEAST = Primitive(
     lambda x, *, axis: (x.min(axis, keepdims=True), x.argmin(axis, keepdims=True)),
     _least_signature,
 )
+del PRIMITIVES[LEAST.name]  # other tests take what is listed there for needle's own
 
 
 class Least(ndl.Op):
