@@ -110,7 +110,7 @@ def _atan2_gradient(g: Any, along: Any, other: Any) -> Any:
     """g * other / (along^2 + other^2), without squares, which overflow in float16 from 256 on; 0 where both are 0."""
     steep = abs(along) > abs(other)
     larger, smaller = where(steep, along, other), where(steep, other, along)
-    origin = equal(larger, 0)
+    origin = equal(abs(along) + abs(other), 0)  # not where one is 0 and the other NaN
     safe = where(origin, 1, larger)
     ratio = smaller / safe
     return where(origin, 0, g * where(steep, ratio, 1) / (safe + smaller * ratio))

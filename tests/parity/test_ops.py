@@ -72,11 +72,6 @@ def any_nan(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.isnan(x) | np.isnan(y)
 
 
-def lost_or_zero_numerator(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Where `square_of_radius_lost` holds, or one operand is 0 and the other is NaN."""
-    return square_of_radius_lost(x, y) | (any_nan(x, y) & ((x == 0) | (y == 0)))
-
-
 def square_of_radius_lost(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Where x^2 + y^2 under- or overflows, as at the origin and at infinity."""
     with np.errstate(all="ignore"):
@@ -98,15 +93,15 @@ DIFFERENCES = [
     Difference("minimum", "grad 0", any_nan, "as for maximum"),
     Difference("minimum", "grad 1", any_nan, "as for maximum"),
     Difference("acosh", "grad 0", lambda x: x <= -1, "no value, hence no derivative; PyTorch's is that of |x|"),
-    Difference("atan2", "grad 0", lost_or_zero_numerator,
-               "0 at infinity and where the numerator is 0, else the derivative; PyTorch's is NaN, or 0 by the origin"),
+    Difference("atan2", "grad 0", square_of_radius_lost,
+               "0 at infinity, the derivative near the origin; PyTorch's is NaN at the one, 0 at the other"),
     Difference("expm1", "grad 0", lambda x: x < -20, "exp(x); PyTorch's y + 1 cancels"),
     Difference("sigmoid", "grad 0", lambda x: x > 20, "y sigmoid(-x); PyTorch's y (1 - y) cancels"),
     Difference("gelu", "grad 0", lambda x: np.isinf(x) | (x < -20), "its limits and tail; PyTorch's cancels"),
     Difference("gelu", "value", lambda x: x < -2, "its tail and its limit, 0; PyTorch's cancels, and is NaN there"),
     Difference("silu", "value", lambda x: x == -np.inf, "its limit, 0; PyTorch's is NaN"),
     Difference("silu", "grad 0", lambda x: np.isinf(x), "its limits, 0 and 1; PyTorch's is NaN"),
-    Difference("atan2", "grad 1", lost_or_zero_numerator, "as for operand 0"),
+    Difference("atan2", "grad 1", square_of_radius_lost, "as for operand 0"),
     Difference("remainder", "value", overflowing, "PyTorch's is NaN where x / y overflows; the remainder exists"),
     Difference("remainder", "grad 1", lambda x, y: (y == 0) | np.isinf(y) | overflowing(x, y),
                "-floor(x / y) is taken from the remainder and x, which do not tell it here"),
