@@ -134,3 +134,17 @@ def test_half_precision(device: ndl.Device) -> None:
         ndl.gelu(x).numpy(), np.float16([-1.4332579e-06, -0.0040496940, 0.34573123, 300]), rtol=2e-3
     )
     assert ndl.tanh(x).numpy()[-1] == 1
+
+
+@pytest.mark.parametrize("name", ["gelu", "silu", "tanh", "expm1"])
+def test_zeros_keep_their_sign(device: ndl.Device, name: str) -> None:
+    zeros = getattr(ndl, name)(ndl.asarray(np.array([0.0, -0.0], np.float32))).numpy()
+    assert np.signbit(zeros).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("operands", [(NAN, 0.0), (0.0, NAN)])
+def test_atan2_of_nan_has_a_gradient_of_nan(device: ndl.Device, operands: tuple[float, float]) -> None:
+    x, y = (ndl.Tensor([value]) for value in operands)
+    ndl.atan2(x, y).backward()
+    assert x.grad is not None and y.grad is not None
+    assert np.isnan([x.grad.item(), y.grad.item()]).all()
