@@ -34,6 +34,11 @@ MAX_USES = 2
 #: expression of a running total of losses would grow with each step, and each length is another kernel to compile.
 MAX_AGE = 8
 
+#: How often, at most, launches may have been made between the operations of a pending expression, along any path. A
+#: forward and a backward pass make some. What a loop hands on from step to step, as the state of a recurrent cell or a
+#: moving average, makes one with each step: it is stored, since each depth would be another kernel to compile.
+MAX_GENERATIONS = 1
+
 SCALARS = (bool, int, float)
 _SCALAR_CLASSES = frozenset(SCALARS)
 
@@ -50,24 +55,26 @@ class Pending:
         size: the nodes, operands and scalars of the expression, counted as a tree.
         constant: whether there is no array below it, so that it has its value in any shape.
         born: the launches of its device when it was recorded.
+        generation: how often launches were made between the operations below it, along the path with most of them.
         uses: how many launches have computed it on the way to something else.
         readers: the pending arrays that still have to read the result.
     """
 
-    __slots__ = ("born", "constant", "operands", "readers", "record", "size", "uses")
+    __slots__ = ("born", "constant", "generation", "operands", "readers", "record", "size", "uses")
 
     record: Elementwise
     operands: tuple[Any, ...]
     size: int
     constant: bool
     born: int
+    generation: int
     uses: int
     readers: Readers
 
 
 def make_pending(
-    record: Elementwise, operands: tuple[Any, ...], size: int, constant: bool, born: int = 0
-) -> Pending:  # fmt: skip
+    record: Elementwise, operands: tuple[Any, ...], size: int, constant: bool, born: int = 0, generation: int = 0
+) -> Pending:
     """A new `Pending`. Every elementwise operation makes one, and an `__init__` would take twice as long."""
     pending = Pending()
     pending.record = record
@@ -75,6 +82,7 @@ def make_pending(
     pending.size = size
     pending.constant = constant
     pending.born = born
+    pending.generation = generation
     pending.uses = 0
     pending.readers = Readers()
     return pending

@@ -11,7 +11,7 @@ import numpy as np
 
 from needle.array import evaluation, views
 from needle.array.conversions import Conversions
-from needle.array.expression import CAST, MAX_AGE, MAX_SIZE, SCALARS, Pending, make_pending
+from needle.array.expression import CAST, MAX_AGE, MAX_GENERATIONS, MAX_SIZE, SCALARS, Pending, make_pending
 from needle.array.operators import TABLE, Operators
 from needle.array.storage import Readers, Storage
 from needle.backend.protocol import Buffer, Device
@@ -317,15 +317,19 @@ def cast(array: NDArray, dtype: DType) -> NDArray:
 
 def record(operation: Elementwise, operands: tuple[Any, ...], dtype: DType, shape: Shape, device: Device) -> NDArray:
     """An array that is pending: `operation` on `operands`, which have the dtypes that it computes on."""
-    size, constant = 1, True
+    size, constant, generation, launches = 1, True, 0, device.launches
     for operand in operands:
         if operand.__class__ is not NDArray:
             size += 1
             continue
         pending = operand._pending
-        if pending is not None and not pending.constant and _store_first(operand, pending, shape):
-            operand.realize()
-            pending = None
+        if pending is not None and not pending.constant:
+            below = pending.generation + (pending.born != launches)
+            if below > MAX_GENERATIONS or _store_first(operand, pending, shape):
+                operand.realize()
+                pending = None
+            elif below > generation:
+                generation = below
         constant = constant and pending is not None and pending.constant
         size += 1 if pending is None else pending.size
     if size > MAX_SIZE:
@@ -334,7 +338,7 @@ def record(operation: Elementwise, operands: tuple[Any, ...], dtype: DType, shap
     if constant and (independent := _constant_operands(operands)) is not None:
         pending = make_pending(operation, independent, size, constant=True)
         return NDArray._make(device, dtype, shape, None, pending=pending)
-    pending = make_pending(operation, operands, size, False, device.launches)
+    pending = make_pending(operation, operands, size, False, device.launches, generation)
     result = NDArray._make(device, dtype, shape, None, pending=pending)
     reader = ref(result)
     for operand in operands:

@@ -42,7 +42,9 @@ def run(device: OpenCLDevice, folder: Path, statement: str) -> float:
     )
     programs._with_includes.cache_clear()
     x = ndl.asarray([2.0], device=device).realize().cached_data
-    device.launch(device.kernel("user.cl", "f", {"STATEMENT": len(statement)}, [None]), (1,), (1,), x.buffer)
+    kernel = device.kernel("user.cl", "f", {"STATEMENT": len(statement)}, [None])
+    device.compiled(kernel)
+    device.launch(kernel, (1,), (1,), x.buffer)
     return float(device.download(x)[0])
 
 

@@ -15,6 +15,7 @@ from support.limited import LimitedDevice
 
 import needle as ndl
 from needle.backend.opencl.building import programs
+from needle.backend.opencl.building.kernel import Kernel
 from needle.backend.opencl.running.device import OpenCLDevice
 from needle.backend.opencl.shapes.defaults import default_launch_shape
 from needle.errors import KernelCompileError
@@ -106,15 +107,17 @@ SMALL = pytest.mark.parametrize("limited", ["work-groups of 64, 16 KiB"], indire
 
 
 @pytest.fixture
-def planted(limited: LimitedDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., cl.Kernel]:
+def planted(limited: LimitedDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Kernel]:
     """Compiles a kernel with the given body as the library compiles those of `cl/`."""
     monkeypatch.setattr(programs, "source_folder", lambda: tmp_path)
 
-    def compiled(body: str, **defines: str) -> cl.Kernel:
+    def compiled(body: str, **defines: str) -> Kernel:
         file = f"planted_{abs(hash(body))}.cl"
         head = "__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void f(__global int *x, __global float *y)"
         (tmp_path / file).write_text(f"{head}\n{{\n{body}\n}}\n")
-        return limited.kernel(file, "f", defines, (None, None))
+        kernel = limited.kernel(file, "f", defines, (None, None))
+        limited.compiled(kernel)
+        return kernel
 
     return compiled
 
@@ -132,28 +135,28 @@ def planted(limited: LimitedDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("x[0] = sub_group_reduce_add(x[1]);", "sub_group_reduce_add"),
     ],
 )
-def test_what_is_optional_does_not_compile(planted: Callable[..., cl.Kernel], body: str, word: str) -> None:
+def test_what_is_optional_does_not_compile(planted: Callable[..., Kernel], body: str, word: str) -> None:
     with pytest.raises(KernelCompileError, match=rf"\b{word}_is_missing_here\b"):
         planted(body, T="double")
 
 
 @SMALL
 @pytest.mark.parametrize("macro", ["cl_khr_fp64", "cl_khr_fp16", "cl_khr_subgroups", "__opencl_c_fp64"])
-def test_what_is_optional_may_stand_under_its_macro(planted: Callable[..., cl.Kernel], macro: str) -> None:
+def test_what_is_optional_may_stand_under_its_macro(planted: Callable[..., Kernel], macro: str) -> None:
     planted(f"#ifdef {macro}\ndouble z = sub_group_reduce_add(x[0]); x[1] = z > 0;\n#endif")
     with pytest.raises(KernelCompileError, match="double_is_missing_here"):
         planted(f"#ifndef {macro}\ndouble z = x[0]; x[1] = z > 0;\n#endif")
 
 
 @SMALL
-def test_storing_halves_is_there_on_every_device(planted: Callable[..., cl.Kernel]) -> None:
+def test_storing_halves_is_there_on_every_device(planted: Callable[..., Kernel]) -> None:
     planted("int half_of = x[0] / 2; y[half_of] = vload_half(0, (__global const HALVES *)x);", HALVES="void")
 
 
 @SMALL
 @pytest.mark.parametrize("standard", ["CL2.0", "CL3.0", "CLC++"])
 def test_a_newer_standard_is_refused(
-    planted: Callable[..., cl.Kernel], monkeypatch: pytest.MonkeyPatch, standard: str
+    planted: Callable[..., Kernel], monkeypatch: pytest.MonkeyPatch, standard: str
 ) -> None:
     monkeypatch.setattr(programs, "_OPTIONS", (f"-cl-std={standard}",))
     with pytest.raises(AssertionError, match=r"newer than OpenCL C 1\.2"):
@@ -161,7 +164,7 @@ def test_a_newer_standard_is_refused(
 
 
 @SMALL
-def test_launches_beyond_the_limits_are_refused(limited: LimitedDevice, planted: Callable[..., cl.Kernel]) -> None:
+def test_launches_beyond_the_limits_are_refused(limited: LimitedDevice, planted: Callable[..., Kernel]) -> None:
     operands = limited.empty(2, ndl.int32), limited.empty(2, ndl.float32)
     greedy = planted("__local int t[70000]; t[get_local_id(0)] = 1; x[0] = t[0];")
     with pytest.raises(AssertionError, match="bytes of local memory"):
@@ -176,7 +179,7 @@ def test_launches_beyond_the_limits_are_refused(limited: LimitedDevice, planted:
 
 
 @SMALL
-def test_work_groups_that_are_not_whole_are_refused(limited: LimitedDevice, planted: Callable[..., cl.Kernel]) -> None:
+def test_work_groups_that_are_not_whole_are_refused(limited: LimitedDevice, planted: Callable[..., Kernel]) -> None:
     """OpenCL 1.2 has no rest of a work-group at the end of a launch."""
     with pytest.raises(AssertionError, match="no whole number of work-groups"):
         limited._submission.add(planted("x[0] = 1;"), (3,), (2,), ())

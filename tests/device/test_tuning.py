@@ -210,10 +210,10 @@ def test_a_candidate_that_does_not_compile_is_skipped(
 ) -> None:
     own = OpenCLDevice.kernel
 
-    def kernel(self: OpenCLDevice, file: str, name: str, defines: Any, arguments: Any) -> Any:
+    def kernel(self: OpenCLDevice, file: str, name: str, defines: Any, *others: Any) -> Any:
         if defines.get("COLUMNS") == 8:
             raise ndl.KernelCompileError("too many registers\nand more")
-        return own(self, file, name, defines, arguments)
+        return own(self, file, name, defines, *others)
 
     monkeypatch.setattr(OpenCLDevice, "kernel", kernel)
     result = tune(opencl, ["reduce"], seconds=60)

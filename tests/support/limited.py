@@ -12,6 +12,8 @@ from unittest import mock
 import pyopencl as cl
 
 from needle.backend.opencl.building import programs
+from needle.backend.opencl.building.builder import Builder
+from needle.backend.opencl.building.kernel import Kernel
 from needle.backend.opencl.running.device import OpenCLDevice
 from needle.backend.opencl.running.submission import Submission
 from needle.backend.opencl.shapes.defaults import default_launch_shape
@@ -52,22 +54,31 @@ def without_optional(source: str) -> str:
     return "\n".join([*undefined, declarations + end, *renamed, program])
 
 
+class LimitedBuilder(Builder):
+    """Refuses programs that the device could not run."""
+
+    def build(self, kernels: Sequence[Kernel]) -> None:
+        with mock.patch.object(programs, "compiled", _limited(programs.compiled)):
+            super().build(kernels)
+
+
 class LimitedSubmission(Submission):
     """Refuses launches that the device could not run."""
 
-    def __init__(self, limits: Reported, real: cl.Device) -> None:
-        super().__init__()
+    def __init__(self, builder: LimitedBuilder, limits: Reported, real: cl.Device) -> None:
+        super().__init__(builder)
         self.limits, self.real = limits, real
 
-    def add(self, kernel: cl.Kernel, size: Sequence[int], local: Sequence[int], arguments: tuple[Any, ...]) -> int:
+    def add(self, kernel: Kernel, size: Sequence[int], local: Sequence[int], arguments: tuple[Any, ...]) -> int:
         name, limits = kernel.function_name, self.limits
+        compiled = self._builder.compiled(kernel)
         assert prod(local) <= limits.max_work_group_size, f"{name}: work-groups of {local}"
         whole = len(size) == len(local) and all(n % group == 0 for n, group in zip(size, local, strict=True))
         assert whole, f"{name}: {size} work-items are no whole number of work-groups of {local}"
         # A kernel whose registers allow fewer work-items than the device does is compiled to fit, if it says how many.
-        stated = kernel.get_work_group_info(cl.kernel_work_group_info.COMPILE_WORK_GROUP_SIZE, self.real)
+        stated = compiled.get_work_group_info(cl.kernel_work_group_info.COMPILE_WORK_GROUP_SIZE, self.real)
         assert list(stated) == [*local, 1, 1][:3], f"{name}: work-groups of {local}, compiled for {stated}"
-        used = kernel.get_work_group_info(cl.kernel_work_group_info.LOCAL_MEM_SIZE, self.real)
+        used = compiled.get_work_group_info(cl.kernel_work_group_info.LOCAL_MEM_SIZE, self.real)
         assert used <= limits.local_mem_size, f"{name}: {used} bytes of local memory"
         return super().add(kernel, size, local, arguments)
 
@@ -81,11 +92,8 @@ class LimitedDevice(OpenCLDevice):
         self.launch_shape = default_launch_shape(self.limits)  # type: ignore[arg-type]
         self.launch_shape.check(self.limits)  # type: ignore[arg-type]
         self._memory.largest = self.limits.max_mem_alloc_size
-        self._submission = LimitedSubmission(self.limits, real.cl_device)
-
-    def kernel(self, file: str, name: str, defines: Mapping[str, str | int], arguments: Sequence[Any]) -> cl.Kernel:
-        with mock.patch.object(programs, "compiled", _limited(programs.compiled)):
-            return super().kernel(file, name, defines, arguments)
+        self._builder = LimitedBuilder(self.context)
+        self._submission = LimitedSubmission(self._builder, self.limits, real.cl_device)
 
 
 Compile = Callable[[cl.Context, str, Sequence[str]], cl.Program]

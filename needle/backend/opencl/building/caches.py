@@ -94,14 +94,15 @@ def _note_at_exit(stores: Callable[[], list[Store]]) -> None:
 # -- PyOpenCL's programs and launchers --------------------------------------------------------------
 
 
-def _user_folder(name: str) -> Path:
+def user_folder(name: str) -> Path:
+    """Where the user's caches of the package `name` are."""
     home = os.environ.get("XDG_CACHE_HOME")
     return Path(home, name) if home else Path(platformdirs.user_cache_dir(name, name))
 
 
 def _launcher_folder() -> Path:
     """Where PyOpenCL keeps the Python code that it has generated to launch kernels."""
-    return _user_folder("pytools")
+    return user_folder("pytools")
 
 
 def _databases() -> Iterator[Path]:
@@ -111,14 +112,14 @@ def _databases() -> Iterator[Path]:
 def _pyopencl_stores() -> list[Store]:
     """PyOpenCL's programs for this Python."""
     version = ".".join(map(str, sys.version_info))
-    folders = _user_folder("pyopencl").glob(f"pyopencl-compiler-cache-*-py{version}")
+    folders = user_folder("pyopencl").glob(f"pyopencl-compiler-cache-*-py{version}")
     return [Store(folder, 1, {"binary": bool, "info": is_whole_pickle}, folder / "lock") for folder in folders]
 
 
 def _prepare_pyopencl() -> Iterator[str]:
     # What fails later (a disk fills up, say) is then a warning and a compilation; unset, PyOpenCL fails on it.
     os.environ.setdefault("PYOPENCL_CACHE_FAILURE_FATAL", "")
-    closed = [folder for folder in (_launcher_folder(), _user_folder("pyopencl")) if not _usable(folder)]
+    closed = [folder for folder in (_launcher_folder(), user_folder("pyopencl")) if not _usable(folder)]
     closed += [file for file in _databases() if not os.access(file, os.R_OK | os.W_OK)]
     if closed:
         os.environ["XDG_CACHE_HOME"] = _temporary()

@@ -9,6 +9,7 @@ Between processes the driver's own disk cache serves (PoCL, NVIDIA), or PyOpenCL
 from __future__ import annotations
 
 import re
+import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -17,7 +18,7 @@ from pathlib import Path
 import pyopencl as cl
 
 from needle.backend.opencl.building import builtins
-from needle.errors import KernelCompileError
+from needle.locks import freed_in_children
 
 _INCLUDE = re.compile(r'^#include "(\w+\.h)"$', re.MULTILINE)
 
@@ -30,6 +31,12 @@ _MACRO = re.compile(r"^#define (\w+) (.*)$", re.MULTILINE)
 #: OpenCL C 1.2 is the floor; no fast-math: NaN and infinity mean what they mean in NumPy.
 #: Warnings are the business of the project's own syntax check, not of its users.
 _OPTIONS = ("-cl-std=CL1.2", "-w")
+
+#: OpenCL's option to compile without the optimiser.
+_UNOPTIMISED = "-cl-opt-disable"
+
+#: Held while the filters of warnings are changed.
+_filtering = freed_in_children(threading.RLock())
 
 Defines = Mapping[str, str | int]
 
@@ -55,10 +62,14 @@ def _with_includes(file: str) -> str:
     return f'#line 1 "cl/{file}"\n{_INCLUDE.sub(paste, text)}'
 
 
+def define(defines: Defines) -> str:
+    """The lines that define macros."""
+    return "\n".join(f"#define {name} {value}".replace("\n", " \\\n") for name, value in defines.items())
+
+
 def assemble(file: str, defines: Defines) -> str:
     """The complete source of `cl/<file>` under `defines`."""
-    lines = (f"#define {name} {value}".replace("\n", " \\\n") for name, value in defines.items())
-    return "\n".join((*lines, _with_includes(file)))
+    return f"{define(defines)}\n{_with_includes(file)}"
 
 
 def compiled(context: cl.Context, source: str, options: Sequence[str]) -> cl.Program:
@@ -66,15 +77,14 @@ def compiled(context: cl.Context, source: str, options: Sequence[str]) -> cl.Pro
     return cl.Program(context, source).build(list(options))
 
 
-def build(context: cl.Context, file: str, defines: Defines) -> cl.Program:
-    """Compile `cl/<file>` under `defines`. Raises KernelCompileError with the lines the compiler names."""
-    source = assemble(file, defines)
-    with warnings.catch_warnings():  # a driver that has something to say is no reason to warn the user
+def build(context: cl.Context, source: str, optimised: bool = True) -> cl.Program:
+    """Compile `source`, with the driver's optimiser or without. Raises pyopencl.RuntimeError with its log."""
+    options = _OPTIONS if optimised else (*_OPTIONS, _UNOPTIMISED)
+    # A driver that has something to say is no reason to warn the user. Filters of warnings are those of the whole
+    # process: of two threads that change them at once, one would leave the other without its own.
+    with _filtering, warnings.catch_warnings():
         warnings.simplefilter("ignore", cl.CompilerWarning)
-        try:
-            return builtins.compiled(compiled, context, source, _OPTIONS)
-        except cl.RuntimeError as error:
-            raise KernelCompileError(_explain(file, defines, str(error))) from error
+        return builtins.compiled(compiled, context, source, options)
 
 
 def written(file: str, name: str, defines: Defines) -> tuple[int, ...]:
@@ -96,8 +106,8 @@ def parameters(file: str, name: str, defines: Defines) -> list[str]:
     return re.sub(r"\w+", lambda word: macros.get(word[0], word[0]), signature[1]).split(",")
 
 
-def _explain(file: str, defines: Defines, log: str) -> str:
-    """The compiler's log followed by the lines it names, numbered, and the defines they were built with."""
+def explain(file: str, defines: Defines, log: str) -> str:
+    """Why `cl/<file>` did not compile under `defines`: the compiler's log, then the lines that it names, numbered."""
     excerpts = []
     for name, line in sorted(set(_PLACE.findall(log))):
         path = source_folder() / name

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from needle.backend.opencl.building.codegen import expression_defines
+from needle.backend.opencl.building.kernel import Kernel
 from needle.backend.opencl.building.layout import FoldLayout
 from needle.backend.opencl.building.types import cl_type
 from needle.backend.opencl.kernels.elementwise import (
@@ -105,7 +106,7 @@ def _launch(
     merged = fold.layout
     index, width = index_type(device, merged.reach), _width(device, program)
 
-    def build() -> Any:
+    def build() -> Kernel:
         name = cl_type(_compared_dtype(program))
         defines = {
             "WIDTH": width,
@@ -118,11 +119,11 @@ def _launch(
             **expression_defines(program, 0, merged.columns, merged.rank),
         }
         types = [None, None, INT64, None, *[INT64] * 3, None, *expression_types(program, 0)]
-        return device.kernel("argreduce.cl", "argreduce", defines, types)
+        return device.kernel("argreduce.cl", "argreduce", defines, types, prod(merged.shape))
 
     groups = fold_groups(device, fold.outputs * segments, prod(merged.shape) // width)
     key = ("argreduce", record, program, merged.columns, merged.rank, width, index, refines)
     return PreparedLaunch(
-        device.expression_kernel(key, build), (groups,), (device.launch_shape.local_size,),
+        device.expression_kernel(key, prod(merged.shape), build), (groups,), (device.launch_shape.local_size,),
         (fold.outputs, segments, fold.fold_rows, device.layout_buffer(merged)),
     )  # fmt: skip

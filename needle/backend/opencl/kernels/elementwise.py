@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from needle.backend.opencl.building.codegen import block_defines, expression_defines, streaming_defines
+from needle.backend.opencl.building.kernel import Kernel
 from needle.backend.opencl.building.layout import Layout, elementwise_layout
 from needle.backend.opencl.building.types import argument_dtype
 from needle.backend.opencl.kernels.folding import OperandLayout
@@ -86,6 +87,7 @@ def prepare_elementwise(
             streamed,
             index_type(device, layout.reach),
         ),
+        prod(shape),
         lambda: _build(device, program, output_count, layout, width, streamed),
     )
     launch_shape = device.launch_shape
@@ -123,7 +125,7 @@ def _tiles(layout: Layout, vectors: int, launch_shape: LaunchShape) -> int:
 
 def _build(
     device: OpenCLDevice, program: FusedProgram, output_count: int, layout: Layout, width: int, streamed: bool
-) -> Any:
+) -> Kernel:
     launch_shape = device.launch_shape
     defines = {
         "WIDTH": width,
@@ -138,6 +140,5 @@ def _build(
     if streamed:
         defines |= streaming_defines(program, output_count)
     name = "tiles" if layout.transposed else "elementwise"
-    return device.kernel(
-        "elementwise.cl", name, defines, [None, INT64, INT64, *expression_types(program, output_count)]
-    )
+    types = [None, INT64, INT64, *expression_types(program, output_count)]
+    return device.kernel("elementwise.cl", name, defines, types, prod(layout.shape))

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from needle.backend.opencl.building.codegen import batch_defines
+from needle.backend.opencl.building.kernel import Kernel
 from needle.backend.opencl.kernels.elementwise import INT64, index_type, scalar_types, width_for
 from needle.backend.opencl.kernels.prepared import PreparedLaunch
 from needle.backend.opencl.shapes.groups import VECTORS, groups_for
@@ -67,15 +68,17 @@ def _prepare(
     vectors = sum([-(-size // width) for size in sizes])
     index = index_type(device, vectors * width)
     kernel = device.expression_kernel(
-        ("batch", program, reads, slots, width, index), lambda: _build(device, program, reads, slots, width, index)
+        ("batch", program, reads, slots, width, index),
+        sum(sizes),
+        lambda: _build(device, program, reads, slots, width, index, sum(sizes)),
     )
     groups = groups_for(launch_shape, VECTORS.worth(launch_shape, vectors))
     return PreparedLaunch(kernel, (groups,), (launch_shape.local_size,), (-(-vectors // groups),))
 
 
 def _build(
-    device: OpenCLDevice, program: FusedProgram, reads: tuple[int, ...], slots: int, width: int, index: str
-) -> Any:
+    device: OpenCLDevice, program: FusedProgram, reads: tuple[int, ...], slots: int, width: int, index: str, size: int
+) -> Kernel:
     defines = {
         "WIDTH": width,
         "INDEX": index,
@@ -83,6 +86,5 @@ def _build(
         **batch_defines(program, slots, reads),
     }
     slot = [INT64, *[None] * len({*range(len(program.outputs)), *reads})]
-    return device.kernel(
-        "elementwise_batch.cl", "elementwise_batch", defines, [INT64, *slot * slots, *scalar_types(program)]
-    )
+    types = [INT64, *slot * slots, *scalar_types(program)]
+    return device.kernel("elementwise_batch.cl", "elementwise_batch", defines, types, size)

@@ -85,7 +85,7 @@ def _prepare_gather(
     size, run = prod(shape), layout.shape[-1]
     units = size // run * -(-run // int(defines.get("CHUNK", 1)))
     groups = groups_for(launch_shape, units, _COPIED.worth(launch_shape, size))
-    kernel = device.kernel("index.cl", "gather", defines, _GATHER)
+    kernel = device.kernel("index.cl", "gather", defines, _GATHER, size)
     arguments = (device.layout_buffer(layout), layout.rank, size // run, run, length, step, missing_bits(dtype))
     return PreparedLaunch(kernel, (groups,), (launch_shape.local_size,), arguments)
 
@@ -147,7 +147,8 @@ def _prepare_scatter(
     outer, count, inner = (prod(shape[a:b]) for a, b in ((0, axis), (axis, middle), (middle, None)))
     by_column = inner > 1 and any(parts[2].strides[1])
     name, row_parts, column_parts, groups = _partition(device, outer, count, inner, size, by_column)
-    kernel = device.kernel("index.cl", name, _scatter_defines(device, dtype, index_dtype), _SCATTER)
+    cost = outer * count * max(inner, row_parts * column_parts)  # each part reads all indices
+    kernel = device.kernel("index.cl", name, _scatter_defines(device, dtype, index_dtype), _SCATTER, cost)
     arguments = (
         *map(device.layout_buffer, parts), *(part.rank for part in parts),
         outer, count, inner, size, row_parts, column_parts,
@@ -158,7 +159,7 @@ def _prepare_scatter(
 def _prepare_narrow(device: OpenCLDevice, dtype: DType, index_dtype: DType, size: int) -> PreparedLaunch:
     """The launch that stores `size` sums in a narrower type; its kernel is part of the program that summed them."""
     launch_shape = device.launch_shape
-    kernel = device.kernel("index.cl", "narrow", _scatter_defines(device, dtype, index_dtype), _NARROW)
+    kernel = device.kernel("index.cl", "narrow", _scatter_defines(device, dtype, index_dtype), _NARROW, size)
     groups = groups_for(launch_shape, size, _COPIED.worth(launch_shape, size))
     return PreparedLaunch(kernel, (groups,), (launch_shape.local_size,), (size,))
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    import pyopencl as cl
-
+    from needle.backend.opencl.building.kernel import Kernel
     from needle.backend.opencl.running.device import OpenCLDevice
 
 P = ParamSpec("P")
@@ -23,7 +22,7 @@ R = TypeVar("R")
 class PreparedLaunch:
     """A kernel, the size of its launch, and those of its arguments that every such launch shares."""
 
-    kernel: cl.Kernel
+    kernel: Kernel
     groups: tuple[int]  # work-groups
     local: tuple[int]  # work-items of a work-group
     arguments: tuple[Any, ...]

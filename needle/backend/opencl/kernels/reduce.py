@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from needle.backend.opencl.building.codegen import expression_defines
+from needle.backend.opencl.building.kernel import Kernel
 from needle.backend.opencl.building.layout import FoldLayout
 from needle.backend.opencl.building.types import cl_type, wrapping_type
 from needle.backend.opencl.kernels.elementwise import (
@@ -95,16 +96,16 @@ class _Fold:
     def prepared(self, device: OpenCLDevice, count: int, result: DType) -> PreparedLaunch:
         """The launch that writes the folds, of `count` elements each, for each output, segment and column."""
         merged, launch_shape = self.layout.layout, device.launch_shape
-        index = index_type(device, merged.reach)
+        index, size = index_type(device, merged.reach), prod(merged.shape)
 
-        def build() -> Any:
+        def build() -> Kernel:
             types = [None, *[INT64] * 5, None, *expression_types(self.program, 0)]
-            return device.kernel("reduce.cl", self.kernel_name, self.defines(device, index, result), types)
+            return device.kernel("reduce.cl", self.kernel_name, self.defines(device, index, result), types, size)
 
-        kernel = device.expression_kernel(self.key(index, result), build)
+        kernel = device.expression_kernel(self.key(index, result), size, build)
         strips = -(-merged.shape[-1] // (self.width * launch_shape.fold_columns * launch_shape.local_size))
         tasks = self.layout.outputs * self.segments * (strips if self.layout.across else 1)
-        groups = fold_groups(device, tasks, prod(merged.shape) // self.width)
+        groups = fold_groups(device, tasks, size // self.width)
         return PreparedLaunch(
             kernel, (groups,), (launch_shape.local_size,),
             (self.layout.outputs, self.segments, self.layout.fold_rows, count, device.layout_buffer(merged)),

@@ -21,6 +21,7 @@ import pyopencl as cl
 from needle.backend import debugging
 from needle.backend.cost import input_names, text_of
 from needle.backend.opencl.building import programs
+from needle.backend.opencl.building.kernel import Kernel
 from needle.backend.opencl.building.layout import Layout
 from needle.backend.opencl.running.device import OpenCLDevice
 from needle.backend.protocol import ArrayView, DeviceInfo, Expression
@@ -71,11 +72,13 @@ class DebuggedDevice(OpenCLDevice):
     def __init__(self, info: DeviceInfo, cl_device: cl.Device, asked: debugging.Kernels) -> None:
         self._folder = asked.folder
         self._thread = _Thread()
-        self._built: dict[object, _Built] = {}
+        self._built: dict[Kernel, _Built] = {}
         if self._folder is not None:
             with _writing(self._folder):
                 self._folder.mkdir(parents=True, exist_ok=True)
         super().__init__(info, cl_device)
+
+    compiles_together = False  # or the launch that is described last would not be the one that crashes a driver
 
     # -- operations -----------------------------------------------------------------------------
 
@@ -130,13 +133,13 @@ class DebuggedDevice(OpenCLDevice):
 
     # -- kernels and launches -------------------------------------------------------------------
 
-    def kernel(self, file: str, name: str, defines: programs.Defines, arguments: Sequence[Any]) -> cl.Kernel:
-        key = (file, name, *defines.items())
-        if key not in self._built:  # before it is compiled, which may fail
+    def kernel(
+        self, file: str, name: str, defines: programs.Defines, types: Sequence[Any], size: int | None = None
+    ) -> Kernel:
+        kernel = super().kernel(file, name, defines, types, size)
+        if kernel not in self._built:  # it is compiled later, which may fail
             names = [re.findall(r"\w+", text)[-1] for text in programs.parameters(file, name, defines)]
-            self._built[key] = _Built(file, defines, names, self._write_source(file, name, defines))
-        kernel = super().kernel(file, name, defines, arguments)
-        kernel.built = self._built[key]
+            self._built[kernel] = _Built(file, defines, names, self._write_source(file, name, defines))
         return kernel
 
     def _write_source(self, file: str, name: str, defines: programs.Defines) -> Path | None:
@@ -153,8 +156,8 @@ class DebuggedDevice(OpenCLDevice):
         buffer.words = "; ".join(", ".join(map(str, part)) for part in (layout.shape, *layout.strides))
         return buffer
 
-    def launch(self, kernel: cl.Kernel, groups: Sequence[int], local: Sequence[int], *arguments: Any) -> None:
-        built: _Built = kernel.built
+    def launch(self, kernel: Kernel, groups: Sequence[int], local: Sequence[int], *arguments: Any) -> None:
+        built = self._built[kernel]
         head = f"needle: {kernel.function_name} on {self.name}, {_size(groups, 'group')} of {_size(local, 'item')}"
         lines = [*self._told_of_operation(), *_told_of_kernel(built, arguments)]
         text = "".join(f"    {heading:<10} {what}\n" for heading, what in lines)

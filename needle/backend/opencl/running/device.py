@@ -11,7 +11,9 @@ import numpy as np
 import pyopencl as cl
 
 from needle.backend.opencl import kernels as launchers
-from needle.backend.opencl.building import caches, programs
+from needle.backend.opencl.building import programs
+from needle.backend.opencl.building.builder import Builder
+from needle.backend.opencl.building.kernel import Kernel
 from needle.backend.opencl.building.layout import Layout
 from needle.backend.opencl.finding import forks
 from needle.backend.opencl.kernels.prepared import Remembering
@@ -35,12 +37,18 @@ KEPT_LAUNCHES = 1 << 14
 #: Compiled kernels that a device keeps: drivers hold 0.1 to 3 MB of code for each.
 KEPT_KERNELS = 1024
 
+#: The launches that wait, at most, for a kernel that is not compiled.
+MOST_UNCOMPILED = 512
+
 #: The work-group of a CPU: one work-item.
 _SINGLE = (1,)
 
 
 class OpenCLDevice(Device):
     """One OpenCL device with one context and one in-order queue, made when the device is first used."""
+
+    #: Whether launches wait until several kernels can be compiled together.
+    compiles_together = True
 
     def __init__(self, info: DeviceInfo, cl_device: cl.Device) -> None:
         super().__init__(info)
@@ -50,12 +58,13 @@ class OpenCLDevice(Device):
         self.queue = self._plain_queue = cl.CommandQueue(self.context)
         self._memory = Memory(info.name, self._plain_queue, self._drain, limit_from_environment(info.memory))
         self.lock = freed_in_children(threading.RLock())  # setting a kernel's arguments and launching it is one act
-        self._submission = Submission()
+        self._builder = Builder(self.context)
+        self._submission = Submission(self._builder)
         #: Two zeros, with which the work-groups of a launch may share out work if they leave them as they were.
         self.counter = _zeros(self.context, 2)
         self._host_memory = transfer.HostMemory() if transfer.shares_host_memory(cl_device) else None
-        self._kernels: dict[object, cl.Kernel] = {}
-        self._expression_kernels: dict[object, cl.Kernel] = {}
+        self._kernels: dict[object, Kernel] = {}
+        self._expression_kernels: dict[object, Kernel] = {}
         self.layout_buffer = lru_cache(maxsize=4096)(self._write_layout)
         self._prepared = lru_cache(maxsize=KEPT_LAUNCHES)(self._prepare)
         #: `prepared(prepare, *what)` is `prepare(self, *what)`, remembered until the launch shape changes.
@@ -103,7 +112,7 @@ class OpenCLDevice(Device):
             self._memory.release()
 
     def upload(self, array: np.ndarray) -> cl.MemoryObject:
-        buffer = self.empty(array.size, array.dtype)
+        buffer = self.empty(array.size, array.dtype)  # no launch that is held uses it: they need not be enqueued before
         # The copy is done before this returns: the caller may change its array at once.
         if self._host_memory is not None and array.nbytes >= transfer.LARGE:
             source = transfer.host_buffer(self.context, array)
@@ -116,6 +125,13 @@ class OpenCLDevice(Device):
         """Copy out the contiguous stretch that a view covers; only whole stretches come down."""
         self._check_process()
         size, offset = view.size * view.dtype.itemsize, view.offset * view.dtype.itemsize
+        with self.lock:
+            self._flush()
+            self._submission.check((view.buffer,))
+            return self._read(view, size, offset)
+
+    def _read(self, view: ArrayView, size: int, offset: int) -> np.ndarray:
+        """Copy out the `size` bytes from `offset` on of a view's buffer, once what was launched is enqueued."""
         if self._host_memory is not None and size >= transfer.LARGE:
             result = self._host_memory.empty(view.shape, view.dtype, size)
             target = transfer.host_buffer(self.context, result)
@@ -131,8 +147,6 @@ class OpenCLDevice(Device):
     def _copy(self, name: str, enqueue: Callable[..., cl.Event], *arguments: Any) -> None:
         """Copy from or to the host by `enqueue(device, queue, target, source, offset, nbytes)`, and wait."""
         with self.lock:
-            self._flush()
-            self._submission.check(arguments)
             copy = partial(self._enqueue_copy, name, enqueue, *arguments)
             try:
                 copy()
@@ -162,6 +176,7 @@ class OpenCLDevice(Device):
         """
         try:
             self._submission.flush(self.queue, self.tracer)
+            self._memory.mark()
         except Exception as error:
             if not self._submission.refused:  # an earlier one has failed as it ran
                 raise
@@ -198,29 +213,40 @@ class OpenCLDevice(Device):
 
     # -- kernels --------------------------------------------------------------------------------
 
-    def kernel(self, file: str, name: str, defines: programs.Defines, arguments: Sequence[Any]) -> cl.Kernel:
-        """Kernel `name` of `cl/<file>` compiled under `defines`, kept until there are too many.
+    def kernel(
+        self, file: str, name: str, defines: programs.Defines, types: Sequence[Any], size: int | None = None
+    ) -> Kernel:
+        """Kernel `name` of `cl/<file>` under `defines`, kept until there are too many; compiled before it is enqueued.
 
-        `arguments` has an entry for each parameter: None for a pointer, else the scalar's NumPy dtype.
+        `types` has an entry for each parameter: None for a pointer, else the scalar's NumPy dtype. `size` is the
+        number of elements that the launch computes, if that tells how long it takes: a small one does not wait for
+        the driver's optimiser.
         """
         key = (file, name, *defines.items())
-        found = self._kernels.get(key)
-        if found is None:
-            self._check_process()
-            with self.lock:
+        with self.lock:
+            found = self._kernels.get(key)
+            if found is None:
+                self._check_process()
                 if len(self._kernels) >= KEPT_KERNELS:
                     self._kernels.clear()  # all of them, as nobody counts which are used: prepared launches hold them
                     self._forget_prepared()
-                program = programs.build(self.context, file, defines)
-                found = self._kernels[key] = caches.repairing_launchers(_kernel_of, program, name, arguments)
-                found.written = partial(programs.written, file, name, defines)
+                found = self._kernels[key] = self._builder.kernel(file, name, defines, types, size)
+            if size is not None:
+                found.serve(size)
         return found
 
-    def expression_kernel(self, key: Hashable, build: Callable[[], cl.Kernel]) -> cl.Kernel:
-        """The kernel for a fused expression known by `key`, built at its first use."""
+    def compiled(self, kernel: Kernel) -> cl.Kernel:
+        """What the driver makes of `kernel`. Raises KernelCompileError with the lines that the compiler names."""
+        with self.lock:
+            return self._builder.compiled(kernel)
+
+    def expression_kernel(self, key: Hashable, size: int, build: Callable[[], Kernel]) -> Kernel:
+        """The kernel for a fused expression known by `key`, for a launch of `size` elements; made at its first use."""
         found = self._expression_kernels.get(key)
         if found is None:
             found = self._expression_kernels[key] = build()
+        with self.lock:
+            found.serve(size)
         return found
 
     def _prepare(self, prepare: Callable[..., R], *what: Any) -> R:
@@ -235,14 +261,19 @@ class OpenCLDevice(Device):
         """The words of a layout in device memory; launches of the same shapes share them."""
         return self.upload(np.array(layout.words(), np.int64))
 
-    def launch(self, kernel: cl.Kernel, groups: Sequence[int], local: Sequence[int], *arguments: Any) -> None:
+    def launch(self, kernel: Kernel, groups: Sequence[int], local: Sequence[int], *arguments: Any) -> None:
         """Launch `kernel` over `groups` work-groups of `local` work-items in each dimension; do not wait."""
         if forks.lost:  # `_check_process`, without the time of a call
             raise forks.error(self.name)
         size = groups if local == _SINGLE else tuple([g * n for g, n in zip(groups, local, strict=True)])
         with self.lock:
             waiting = self._submission.add(kernel, size, local, arguments)
-            if waiting > self._launch_shape.held_launches or groups != _SINGLE or self.tracer is not None:
+            if self._submission.has_uncompiled:
+                waits = self.compiles_together and waiting <= MOST_UNCOMPILED and not self._memory.has_grown()
+                flushes = not waits
+            else:
+                flushes = waiting > self._launch_shape.held_launches or groups != _SINGLE
+            if flushes or self.tracer is not None:
                 try:
                     self._flush(in_making=True)
                 except BaseException:  # to the caller it is not made, and must not be made later
@@ -312,9 +343,3 @@ def _enqueue_copy(
 def _zeros(context: cl.Context, count: int) -> cl.Buffer:
     flags = cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR
     return cl.Buffer(context, flags, hostbuf=np.zeros(count, np.int32))
-
-
-def _kernel_of(program: cl.Program, name: str, arguments: Sequence[Any]) -> cl.Kernel:
-    kernel = getattr(program, name)
-    kernel.set_scalar_arg_dtypes(arguments)
-    return kernel

@@ -21,6 +21,9 @@ from needle.errors import DeviceError, OutOfMemoryError
 #: Limits the memory that each device's pool may hold: bytes, or with a suffix ("512M", "2G", "50%").
 ENVIRONMENT_VARIABLE = "NEEDLE_MEMORY_LIMIT"
 
+#: The bytes that may come into use before launches are enqueued that wait for their kernels to be compiled.
+_MOST_GROWTH = 64 << 20
+
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(%?)", re.IGNORECASE)
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -52,7 +55,7 @@ class Memory:
         self._drain = drain  # waits until all that was launched is done
         self._pool = cl_tools.MemoryPool(cl_tools.ImmediateAllocator(queue))
         self._limit = limit
-        self._peak = 0
+        self._peak = self._marked = 0
         self._huge_pages = transfer.shares_host_memory(queue.device) and huge_pages.wanted()
         #: The most bytes of one buffer.
         self.largest: int = queue.device.max_mem_alloc_size
@@ -70,6 +73,14 @@ class Memory:
     def reset_peak(self) -> None:
         """Count the peak from the bytes in use now."""
         self._peak = self._pool.active_bytes
+
+    def mark(self) -> None:
+        """Count from now on for `has_grown`."""
+        self._marked = self._pool.active_bytes
+
+    def has_grown(self) -> bool:
+        """Whether much more is in use than at the latest mark: launches that are not enqueued keep their operands."""
+        return bool(self._pool.active_bytes - self._marked > _MOST_GROWTH)
 
     def release(self) -> None:
         """Give the device back what nobody uses, once nothing submitted can still be reading it."""

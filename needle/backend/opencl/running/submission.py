@@ -4,6 +4,9 @@ To enqueue a kernel wakes the threads of a CPU driver. That takes longer than a 
 those threads then interrupt the Python thread that makes the next launch. So a launch of a single work-group may be
 held, until enough of them are held, until a larger launch comes, or until the host waits for the device.
 
+A launch whose kernel is not compiled is held, too, with all launches after it, so that many kernels are compiled at
+once: to compile them together takes a fraction of the time.
+
 A held launch may be refused after its caller returned. Its output buffers are marked lost (an attribute `lost`, which
 says why); reading one raises an error for as long as the buffer lives.
 """
@@ -15,6 +18,8 @@ from typing import Any, TypeAlias
 
 import pyopencl as cl
 
+from needle.backend.opencl.building.builder import Builder
+from needle.backend.opencl.building.kernel import Kernel
 from needle.backend.opencl.running.throttle import LARGE, Throttle
 from needle.backend.opencl.running.traced import recorded
 from needle.backend.tracing import Tracer
@@ -22,7 +27,7 @@ from needle.errors import DeviceError
 
 #: A launch that waits: its kernel, work-items, work-items of a work-group, and arguments. It is a plain tuple because
 #: every launch makes one: to make a NamedTuple would add a twentieth to the time of a launch.
-HeldLaunch: TypeAlias = tuple[cl.Kernel, Sequence[int], Sequence[int], tuple[Any, ...]]
+HeldLaunch: TypeAlias = tuple[Kernel, Sequence[int], Sequence[int], tuple[Any, ...]]
 
 
 class Submission:
@@ -31,20 +36,29 @@ class Submission:
     Not thread-safe: the device holds its lock around each call.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, builder: Builder) -> None:
+        self._builder = builder
+        #: Whether a held launch has a kernel that is yet to be compiled.
+        self.has_uncompiled = False
         self._held: list[HeldLaunch] = []
         self._throttle = Throttle()
         #: Whether the driver refused a launch in the latest flush. That launch is the first of the held ones then.
         self.refused = False
         self._has_losses = False  # whether any buffer was ever marked lost: if not, no argument need be checked
 
-    def add(self, kernel: cl.Kernel, size: Sequence[int], local: Sequence[int], arguments: tuple[Any, ...]) -> int:
+    def add(self, kernel: Kernel, size: Sequence[int], local: Sequence[int], arguments: tuple[Any, ...]) -> int:
         """Hold a launch, and keep its buffers alive. Returns how many launches are held now.
 
         Raises DeviceError if one of the buffers is lost.
         """
         if self._has_losses:
             self.check(arguments)
+        if kernel.launches_left:
+            kernel.launches_left -= 1
+            if not kernel.launches_left:
+                kernel.optimise()
+        if kernel.compiled is None:
+            self.has_uncompiled = True
         self._held.append((kernel, size, local, arguments))
         return len(self._held)
 
@@ -56,20 +70,22 @@ class Submission:
                 self._held.pop()
 
     def flush(self, queue: cl.CommandQueue, tracer: Tracer | None) -> None:
-        """Enqueue all held launches in order, and tell the tracer of each.
+        """Enqueue all held launches in order, and tell the tracer of each. Kernels are compiled before they are needed.
 
-        If the driver refuses one, its error is raised; that launch and those after it stay held.
+        If the driver refuses one, its error is raised; that launch and those after it stay held. A kernel that does
+        not compile (KernelCompileError) is refused as well.
         """
         throttle, done = self._throttle, 0
         self.refused = False
         try:
             for kernel, size, local, arguments in self._held:
                 try:
-                    kernel.set_args(*arguments)  # this and the enqueue below take two thirds of the time of kernel(...)
+                    compiled = kernel.compiled or self._compiled(done)
+                    compiled.set_args(*arguments)  # this and enqueueing take two thirds of the time of compiled(...)
                     if tracer is None:
-                        event = cl.enqueue_nd_range_kernel(queue, kernel, size, local)
+                        event = cl.enqueue_nd_range_kernel(queue, compiled, size, local)
                     else:
-                        launch = (cl.enqueue_nd_range_kernel, queue, kernel, size, local)
+                        launch = (cl.enqueue_nd_range_kernel, queue, compiled, size, local)
                         event = recorded(tracer, kernel.function_name, *launch)
                 except Exception:
                     self.refused = True
@@ -78,8 +94,18 @@ class Submission:
                 throttle.left -= 1 if size == local else LARGE
                 if throttle.left <= 0:
                     throttle.mark(event)
+            self.has_uncompiled = False
         finally:
             del self._held[:done]
+
+    def _compiled(self, position: int) -> cl.Kernel:
+        """The kernel of the held launch at `position`, compiled with all others that are yet to be.
+
+        Raises KernelCompileError if it does not compile.
+        """
+        waiting = self._held[position:]
+        self._builder.build(list(dict.fromkeys(launch[0] for launch in waiting if launch[0].compiled is None)))
+        return self._builder.compiled(waiting[0][0])
 
     def give_up(self, error: Exception, in_making: bool) -> None:
         """Drop the first launch, which the driver refused with `error`, and mark its output buffers lost.
@@ -117,8 +143,7 @@ def _why_lost(argument: Any) -> str | None:
 
 
 def _written(launch: HeldLaunch) -> list[Any]:
-    """The buffers that a launch writes. A kernel that does not tell which those are may write all its buffers."""
+    """The buffers that a launch writes."""
     kernel, _, _, arguments = launch
-    written = getattr(kernel, "written", None)
-    chosen = arguments if written is None else [arguments[k] for k in written()]
+    chosen = [arguments[k] for k in kernel.written]
     return [argument for argument in chosen if isinstance(argument, cl.MemoryObjectHolder)]

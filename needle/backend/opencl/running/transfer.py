@@ -55,8 +55,9 @@ def enqueue_copy(
     expression = reading(Partial(source, shape, word, offset // word.itemsize))
     outputs = [Partial(target, shape, word)]
     launch = device.prepared(prepare_elementwise, expression.program, 1, ((shape, (1,)),) * 2)
-    launch.kernel.set_args(*launch.arguments, *expression_arguments(expression, outputs))
-    return cl.enqueue_nd_range_kernel(queue, launch.kernel, [launch.groups[0] * launch.local[0]], launch.local)
+    kernel = device.compiled(launch.kernel)
+    kernel.set_args(*launch.arguments, *expression_arguments(expression, outputs))
+    return cl.enqueue_nd_range_kernel(queue, kernel, [launch.groups[0] * launch.local[0]], launch.local)
 
 
 class HostMemory:
