@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Hashable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pyopencl as cl
@@ -20,6 +22,9 @@ _MOST = 12
 #: The platforms, by how their names begin, that compile much faster without their optimiser.
 _FAST_UNOPTIMISED = ("Portable Computing Language", "Intel(R) OpenCL")
 
+#: A kernel that does nothing.
+_NOTHING = "\n__kernel void nothing(__global int *x) {}\n"
+
 #: "1" has all kernels compiled with the driver's optimiser, "0" none, whatever the size of their launches.
 OPTIMISE = "NEEDLE_OPTIMISE"
 
@@ -33,8 +38,18 @@ class Builder:
         platform = device.platform
         self._index = GroupIndex(platform.name, platform.version, device.name, device.driver_version)
         chosen = os.environ.get(OPTIMISE)
-        self._optimises_first = not platform.name.startswith(_FAST_UNOPTIMISED) if chosen is None else chosen != "0"
+        self._starts_slowly = platform.name.startswith(_FAST_UNOPTIMISED)
+        self._optimises_first = not self._starts_slowly if chosen is None else chosen != "0"
         self._optimises_later = chosen is None
+
+    def start(self) -> None:
+        """Let the driver load its compiler, in a thread beside the user's own start: PoCL takes 0.4 s for it."""
+        if self._starts_slowly:
+            threading.Thread(target=self._compile_nothing, name="needle-compiler").start()
+
+    def _compile_nothing(self) -> None:
+        with suppress(cl.Error):  # if this fails, the first kernel tells why
+            programs.build(self._context, programs.assemble("builtins.h", {}) + _NOTHING, optimised=False)
 
     def kernel(self, file: str, name: str, defines: programs.Defines, types: Sequence[Any], size: int | None) -> Kernel:
         """A kernel that is yet to be compiled, for launches of `size` elements; None if that says nothing of them."""

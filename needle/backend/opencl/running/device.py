@@ -59,6 +59,7 @@ class OpenCLDevice(Device):
         self._memory = Memory(info.name, self._plain_queue, self._drain, limit_from_environment(info.memory))
         self.lock = freed_in_children(threading.RLock())  # setting a kernel's arguments and launching it is one act
         self._builder = Builder(self.context)
+        self._builder.start()
         self._submission = Submission(self._builder)
         #: Two zeros, with which the work-groups of a launch may share out work if they leave them as they were.
         self.counter = _zeros(self.context, 2)
