@@ -1,7 +1,7 @@
 """Run a program and tell how long it spent on compiling kernels: `python -m benchmarks.compile_timer JSON PROGRAM ...`.
 
-Compiling is building programs, and the first launch of each kernel for a local size: PoCL generates code only then.
-A first launch is timed with a wait before and after it, so that the one execution in it counts as well.
+Compiling is building programs, and the first launch of each kernel: PoCL generates code only then. Launches wait for their
+kernels and are then enqueued together; that is timed until the device is done, so that their execution counts as well.
 """
 
 from __future__ import annotations
@@ -23,14 +23,11 @@ class Timer:
 
     def __init__(self) -> None:
         self.built = self.launched = 0.0
-        self.programs = self.kernels = self.launches = 0
-        self.missed = 0  # launches that went another way than through the method that is timed
-        self._devices: set[OpenCLDevice] = set()
-        self._seen: dict[tuple[int, tuple[int, ...]], object] = {}  # the kernels are kept, so that ids stay theirs
+        self.programs = self.kernels = 0
 
     def install(self) -> None:
-        """Time every build and every first launch from now on."""
-        build, launch = cl.Program.build, OpenCLDevice.launch
+        """Time every build, and every flush of launches with kernels that are not compiled, from now on."""
+        build, flush = cl.Program.build, OpenCLDevice._flush
 
         def timed_build(*arguments: Any, **options: Any) -> Any:
             began = time.perf_counter()
@@ -40,28 +37,24 @@ class Timer:
                 self.built += time.perf_counter() - began
                 self.programs += 1
 
-        def timed_launch(device: OpenCLDevice, kernel: Any, groups: Any, local: Any, *arguments: Any) -> None:
-            self.launches += 1
-            self._devices.add(device)
-            key = (id(kernel), tuple(local))
-            if key in self._seen:
-                launch(device, kernel, groups, local, *arguments)
+        def timed_flush(device: OpenCLDevice, in_making: bool = False) -> None:
+            uncompiled = sum(kernel.compiled is None for kernel in device._kernels.values())
+            if not device._submission.has_uncompiled:
+                flush(device, in_making)
                 return
-            self._seen[key] = kernel
-            device.synchronize()
-            began = time.perf_counter()
-            launch(device, kernel, groups, local, *arguments)
-            device.synchronize()
-            self.launched += time.perf_counter() - began
-            self.kernels += 1
+            device.queue.finish()
+            began, built = time.perf_counter(), self.built
+            flush(device, in_making)
+            device.queue.finish()
+            self.launched += time.perf_counter() - began - (self.built - built)
+            self.kernels += uncompiled - sum(kernel.compiled is None for kernel in device._kernels.values())
 
         cl.Program.build = timed_build
-        OpenCLDevice.launch = timed_launch  # type: ignore[method-assign, assignment]
+        OpenCLDevice._flush = timed_flush  # type: ignore[method-assign]
 
     def found(self) -> dict[str, float]:
         """What was counted and timed."""
-        self.missed = sum(device.launches for device in self._devices) - self.launches
-        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        return dict(vars(self))
 
 
 def main() -> None:

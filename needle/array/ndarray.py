@@ -328,8 +328,7 @@ def record(operation: Elementwise, operands: tuple[Any, ...], dtype: DType, shap
             if below > MAX_GENERATIONS or _store_first(operand, pending, shape):
                 operand.realize()
                 pending = None
-            elif below > generation:
-                generation = below
+            generation = max(generation, min(below, MAX_GENERATIONS))
         constant = constant and pending is not None and pending.constant
         size += 1 if pending is None else pending.size
     if size > MAX_SIZE:
