@@ -1,7 +1,7 @@
 """Run a program and tell how long it spent on compiling kernels: `python -m benchmarks.compile_timer JSON PROGRAM ...`.
 
-Compiling is building programs, and the first launch of each kernel: PoCL generates code only then. Launches wait for their
-kernels and are then enqueued together; that is timed until the device is done, so that their execution counts as well.
+Compiling is building programs, and the first launch of each kernel: PoCL generates code only then. Launches wait for
+their kernels and are then enqueued together; that is timed until the device is done, so their execution counts as well.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Timer:
             self.kernels += uncompiled - sum(kernel.compiled is None for kernel in device._kernels.values())
 
         cl.Program.build = timed_build
-        OpenCLDevice._flush = timed_flush  # type: ignore[method-assign]
+        OpenCLDevice._flush = timed_flush  # type: ignore[method-assign, assignment]
 
     def found(self) -> dict[str, float]:
         """What was counted and timed."""

@@ -35,8 +35,8 @@ MAX_USES = 2
 MAX_AGE = 8
 
 #: How often, at most, launches may have been made between the operations of a pending expression, along any path: once
-#: between a forward and a backward pass, say. What a loop hands on from step to step, the state of a recurrent cell or a
-#: moving average, meets one with each step. It is stored, since each depth would be another kernel to compile.
+#: between a forward and a backward pass, say. What a loop hands on from step to step, the state of a recurrent cell or
+#: a moving average, meets one with each step. It is stored, since each depth would be another kernel to compile.
 MAX_GENERATIONS = 1
 
 SCALARS = (bool, int, float)
