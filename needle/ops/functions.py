@@ -10,6 +10,7 @@ from needle.ops.exponential import *
 from needle.ops.gather import *
 from needle.ops.matmul import *
 from needle.ops.reductions import *
+from needle.ops.scanning import *
 from needle.ops.shape import *
 from needle.ops.softmax import *
 from needle.ops.transfer import *
