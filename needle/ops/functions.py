@@ -13,5 +13,6 @@ from needle.ops.reductions import *
 from needle.ops.scanning import *
 from needle.ops.shape import *
 from needle.ops.softmax import *
+from needle.ops.sorting import *
 from needle.ops.transfer import *
 from needle.ops.trigonometric import *

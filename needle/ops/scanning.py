@@ -91,8 +91,8 @@ class CumulativeProd(_Cumulative):
     def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
         """The gradient, without dividing by elements that are zero.
 
-        Before the first zero of a sequence it is the sum of grad * y over what follows, divided by x. At that zero it is
-        the same sum of products from which the zero is left out. After it all products contain the zero. To be
+        Before the first zero of a sequence it is the sum of grad * y over what follows, divided by x. At that zero it
+        is the same sum of products from which the zero is left out. After it all products contain the zero. To be
         differentiated again, it is computed in another way: this one takes for constant what a zero makes 0.
         """
         grad, output = self._without_initial(grad), self._without_initial(output)
