@@ -1,9 +1,8 @@
 // Sorting rows by a stable radix sort of keys, and the k first elements of a row.
 //
-// An element becomes an unsigned key whose order is the wanted one: signed integers and floats have bits flipped, NaN comes
-// after all numbers, -0 and 0 are equal, and a descending order flips all bits. Keys are sorted with the positions that
-// they came from, the least significant digit first, and values are read from there in the end; so the order of equals is
-// kept, and -0 and the bits of a NaN are too. Digits that are the same in all keys of a row are passed over.
+// Keys (keys.h) are sorted with the positions that they came from, the least significant digit first, and values are read
+// from there in the end; so the order of equals is kept, and -0 and the bits of a NaN are too. Digits that are the same in
+// all keys of a row are passed over.
 //
 // All of them write the first `kept` elements of each row.
 //
@@ -15,12 +14,9 @@
 //   topk_parts      the k first of each part of a row, to be sorted by sort_rows
 #include "builtins.h"
 #include "common.h"
+#include "keys.h"
 #include "units.h"
 
-// Bytes of a key: 8 for elements of 8 bytes, 4 for all others.
-#ifndef KEY_BYTES
-#define KEY_BYTES 4
-#endif
 // Bits of a digit: many on a CPU, whose work-item has counters of its own; few on a GPU, where each of LOCAL has.
 #ifndef BITS
 #define BITS 8
@@ -33,47 +29,18 @@
 
 // A key and the position that it came from.
 #if KEY_BYTES == 8
-#define KEY ulong
 typedef ulong2 item_t;
 #define ITEM(key, position) ((item_t)(key, position))
 #define KEY_OF(item) (item).s0
 #define POSITION_OF(item) (uint)(item).s1
 #else
-#define KEY uint
 typedef ulong item_t;
 #define ITEM(key, position) ((ulong)(key) << 32 | (ulong)(position))
 #define KEY_OF(item) (uint)((item) >> 32)
 #define POSITION_OF(item) (uint)(item)
 #endif
+typedef VEC(KEY) __attribute__((aligned(sizeof(KEY)))) keys_loose;
 #define DIGIT(item, shift) (int)((KEY_OF(item) >> (shift)) & (DIGITS - 1))
-
-// What elements are: how their order follows from their bits.
-#define UNSIGNED_INTEGER 0
-#define SIGNED_INTEGER 1
-#define FLOATING 2
-
-// The parameters that tell of the elements: their bits, their size in bytes, their kind, and the bits that a descending
-// order flips.
-#define ELEMENTS __global const uchar *restrict raw, const int size, const int kind, const KEY flip
-
-static inline KEY key_of(ELEMENTS, const long i) {
-#if KEY_BYTES == 8
-    ulong bits = ((__global const ulong *)raw)[i];
-    const ulong sign = (ulong)1 << 63, infinity = (ulong)0x7ff << 52;
-#else
-    uint bits = size == 4   ? ((__global const uint *)raw)[i]
-                : size == 2 ? ((__global const ushort *)raw)[i]
-                            : raw[i];
-    const uint sign = 1u << (8 * size - 1), infinity = size == 4 ? 0x7f800000u : 0x7c00u;
-#endif
-    if (kind == SIGNED_INTEGER) bits ^= sign;
-    if (kind == FLOATING) {
-        const KEY magnitude = bits & (sign - 1), all = sign | (sign - 1);
-        const KEY ordered = magnitude == 0 ? sign : (bits & sign) ? all ^ bits : bits | sign;
-        bits = magnitude > infinity ? all : ordered;
-    }
-    return bits ^ flip;
-}
 
 // Writes the element at `from` to place `to` of `values`, and its position; either may be left out.
 static inline void put(__global const uchar *raw, const int size, __global uchar *values, __global long *positions,
@@ -123,7 +90,9 @@ void move_items(__global const item_t *from, __global item_t *to, const long beg
     const int me = (int)get_local_id(0);
     for (long i = begin; i < end; i++) {
         const item_t item = from[i];
-        to[counters[DIGIT(item, shift) * LOCAL + me]++] = item;
+        __global item_t *place = to + counters[DIGIT(item, shift) * LOCAL + me]++;
+        FETCH_TO_WRITE(place + 64 / sizeof(item_t));
+        *place = item;
     }
 }
 
@@ -304,29 +273,72 @@ void radix_store(__global const uchar *raw, const int size, __global const item_
 }
 
 #if LOCAL == 1
-// The `count` first items of each part of a row. Those that come before the last of them so far are kept until there are
-// `room`, and then only the first `count` of these. `scratch` has room for twice as many for each work-group.
+#define LANES_AT_ONCE (8 * WIDTH)
+
+// The least key of the next LANES_AT_ONCE elements, which are as long as keys.
+static inline KEY least_key(ELEMENTS, const long i) {
+    const VEC(KEY) sign = (VEC(KEY))((KEY)1 << (8 * KEY_BYTES - 1)), all = (VEC(KEY))((KEY)-1);
+    const VEC(KEY) infinity = (VEC(KEY))(KEY_BYTES == 8 ? (KEY)((ulong)0x7ff << 52) : (KEY)0x7f800000u);
+    union { VEC(KEY) vector; KEY lane[WIDTH]; } least;
+    least.vector = all;
+    #pragma unroll
+    for (int u = 0; u < 8; u++) {
+        VEC(KEY) bits = *(__global const keys_loose *)((__global const KEY *)raw + i + u * WIDTH);
+        if (kind == SIGNED_INTEGER) bits ^= sign;
+        if (kind == FLOATING) {
+            const VEC(KEY) magnitude = bits & ~sign;
+            const VEC(KEY) ordered = (bits >= sign) ? ~bits : bits | sign;
+            bits = (magnitude > infinity) ? all : ((magnitude == 0) ? sign : ordered);
+        }
+        least.vector = min(least.vector, bits ^ flip);
+    }
+    KEY result = least.lane[0];
+    for (int lane = 1; lane < WIDTH; lane++) result = min(result, least.lane[lane]);
+    return result;
+}
+
+// The `count` first items of each part of a row. Those that come before the last of them so far are kept: if they are few
+// in their order, else until there are `room`, and then only the first `count` of these. `scratch` has room for twice as
+// many for each work-group.
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
 void topk_parts(ELEMENTS, __global item_t *scratch, __global item_t *candidates, const long rows, const long parts,
                 const long length, const long count, const long room) {
     __local uint counters[COUNTERS];
     __global item_t *a = scratch + 2 * room * (long)get_group_id(0), *b = a + room;
     FOR_PARTS
+        const int few = count <= SHORT;
         long found = 0;
         KEY limit = 0;
         int limited = 0;
-        for (long i = begin; i < end; i++) {
-            const KEY key = key_of(raw, size, kind, flip, row * length + i);
-            if (limited && key >= limit) continue;  // of equals the first are kept
-            a[found++] = ITEM(key, i);
-            if (found < room) continue;
-            if (sort_items(a, b, found, (KEY)-1, counters))
-                for (long j = 0; j < count; j++) a[j] = b[j];
-            found = count;
-            limit = KEY_OF(a[count - 1]);
-            limited = 1;
+        for (long i = begin; i < end;) {
+            const long stop = min(i + LANES_AT_ONCE, end);
+            if (limited && size == KEY_BYTES && stop == i + LANES_AT_ONCE) {
+                if (least_key(raw, size, kind, flip, row * length + i) >= limit) {
+                    i = stop;
+                    continue;
+                }
+            }
+            for (; i < stop; i++) {
+                const KEY key = key_of(raw, size, kind, flip, row * length + i);
+                if (limited && key >= limit) continue;  // of equals the first are kept
+                if (few) {
+                    long place = min(found, count - 1);
+                    for (; place > 0 && KEY_OF(a[place - 1]) > key; place--) a[place] = a[place - 1];
+                    a[place] = ITEM(key, i);
+                    found = min(found + 1, count);
+                    if (found < count) continue;
+                } else {
+                    a[found++] = ITEM(key, i);
+                    if (found < room) continue;
+                    if (sort_items(a, b, found, (KEY)-1, counters))
+                        for (long j = 0; j < count; j++) a[j] = b[j];
+                    found = count;
+                }
+                limit = KEY_OF(a[count - 1]);
+                limited = 1;
+            }
         }
-        __global const item_t *sorted = sort_items(a, b, found, (KEY)-1, counters) ? b : a;
+        __global const item_t *sorted = few || !sort_items(a, b, found, (KEY)-1, counters) ? a : b;
         for (long j = 0; j < count; j++) candidates[unit * count + j] = sorted[j];
     }
 }

@@ -138,15 +138,16 @@ class CumulativeExtremum(Op):
         self.name = record.name
         self.axis = axis
 
-    def compute(self, x: NDArray) -> tuple[NDArray, NDArray]:
+    def compute(self, x: Any) -> tuple[NDArray, NDArray]:
         x.realize()  # to be found equal to what the scan wrote
-        values = _scanned(self.record, x, self.axis)
+        values: Any = _scanned(self.record, x, self.axis)
         here: Any = arange(x.shape[self.axis], device=x.device).cached_data
         here = here.reshape((-1, *(1,) * (x.ndim - self.axis - 1)))
         hit: Any = equal(x, values)
         if is_float(x.dtype):
             hit = hit | ~equal(x, x)
-        return values, _scanned(MAXIMA, where(hit, here, 0).broadcast_to(x.shape), self.axis)
+        places: Any = where(hit, here, 0)
+        return values, _scanned(MAXIMA, places, self.axis)
 
     def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
         if grad[0] is None:

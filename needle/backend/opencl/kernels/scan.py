@@ -30,6 +30,9 @@ from needle.strides import broadcast_strides
 if TYPE_CHECKING:
     from needle.backend.opencl.running.device import OpenCLDevice
 
+#: The sums by which other kernel families turn counts into places.
+COUNTS = Scan("counts", "b + a", "0", lambda x, axis: np.cumsum(x, axis, x.dtype), wraps=True, kinds="iu")
+
 #: Vectors that a CPU's work-item scans side by side across rows.
 _COLUMNS = 16
 #: A CPU does not cut scans of fewer elements, in all, into segments: the second launch would cost more than it saves.

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from needle.backend.opencl.kernels.folding import Partial, reading
+from needle.backend.opencl.kernels.keys import element_types, elements, key_dtype
 from needle.backend.opencl.kernels.launchers import launches
-from needle.backend.opencl.kernels.scan import scan
+from needle.backend.opencl.kernels.scan import COUNTS, scan
 from needle.backend.opencl.shapes.groups import Grain, groups_for, parts_for
 from needle.backend.protocol import ArrayView, Buffer
-from needle.backend.records import Scan
-from needle.dtypes import DType, is_float, is_signed, uint32, uint64
+from needle.dtypes import DType, uint32, uint64
 
 if TYPE_CHECKING:
     from needle.backend.opencl.running.device import OpenCLDevice
@@ -32,12 +32,12 @@ ITEM = 64
 _SCRATCH = 1 << 28
 #: Parts of all rows together, for each core of a CPU.
 _PARTS_PER_CORE = 8
+#: The same for a search, each part of which has a start of its own.
+_SEARCHED_PER_CORE = 2
 #: Elements that a CPU's core sorts rather than wake another.
 _SORTED = Grain(group=2048, alone=4096)
 #: A row is searched for its first elements without sorting it if it has at least so many times more.
 _SEARCHED = 8
-
-_COUNTS = Scan("counts", "b + a", "0", lambda x, axis: np.cumsum(x, axis, x.dtype), wraps=True, kinds="u")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class _Task:
     @property
     def key(self) -> DType:
         """The dtype of a key."""
-        return uint64 if self.x.dtype.itemsize == 8 else uint32
+        return key_dtype(self.x.dtype)
 
     @property
     def item_bytes(self) -> int:
@@ -72,10 +72,7 @@ class _Task:
     @property
     def elements(self) -> tuple[Any, ...]:
         """The arguments for the kernels' ELEMENTS."""
-        dtype = self.x.dtype
-        kind = 2 if is_float(dtype) else int(is_signed(dtype))
-        flip = (1 << 8 * dtype.itemsize) - 1 if self.descending else 0
-        return self.x.buffer, dtype.itemsize, kind, flip
+        return elements(self.x, self.descending)
 
     @property
     def bits(self) -> int:
@@ -89,12 +86,13 @@ class _Task:
     def launch(self, name: str, groups: int, types: Sequence[Any], *arguments: Any) -> None:
         local = self.device.launch_shape.local_size
         defines = {"LOCAL": local, "KEY_BYTES": self.key.itemsize, "BITS": self.bits, "SHORT": SHORT}
+        defines["WIDTH"] = self.device.launch_shape.width(self.key.itemsize)
         kernel = self.device.kernel("sort.cl", name, defines, types)
         self.device.launch(kernel, (groups,), (local,), *arguments)
 
     @property
     def element_types(self) -> tuple[Any, ...]:
-        return None, _INT, _INT, self.key
+        return element_types(self.x.dtype)
 
 
 @launches("sort")
@@ -143,12 +141,12 @@ def _run(task: _Task) -> None:
         _sort_rows(task, None, task.length)
 
 
-def _parts(task: _Task, least: int) -> int:
+def _parts(task: _Task, least: int, per_core: int = _PARTS_PER_CORE) -> int:
     """The parts into which to cut each row, for as many work-groups, each of so many elements on a CPU."""
     launch_shape = task.device.launch_shape
     if not launch_shape.on_cpu:
         return parts_for(launch_shape, task.rows, task.length // (launch_shape.local_size * ITEM))
-    wanted = _PARTS_PER_CORE * launch_shape.cores // task.rows
+    wanted = per_core * launch_shape.cores // task.rows
     return max(1, min(wanted, task.length // least)) if task.rows < 2 * launch_shape.cores else 1
 
 
@@ -170,8 +168,8 @@ def _sort_rows(task: _Task, given: Buffer, items: int) -> None:
 def _search(task: _Task) -> None:
     """Sort the first elements of each part of a row, which are the candidates for those of the row."""
     launch_shape = task.device.launch_shape
-    parts, count = _parts(task, max(PART, 4 * task.kept)), task.kept
-    room = max(1024, 4 * count)
+    parts, count = _parts(task, max(PART, 4 * task.kept), _SEARCHED_PER_CORE), task.kept
+    room = max(1024, 4 * count) if count > SHORT else count
     groups = groups_for(launch_shape, task.rows * parts, _PARTS_PER_CORE * launch_shape.cores)
     candidates = task.items(task.rows * parts * count)
     types = (*task.element_types, None, None, *(_LONG,) * 5)
@@ -200,10 +198,10 @@ def _sort_together(task: _Task, parts: int) -> None:
         if shift >= 8 * task.x.dtype.itemsize:
             break
         task.launch("radix_count", groups, types, a, b, differs, counts.buffer, *common, seen, shift)
-        scan(device, _COUNTS, reading(counts), shape, 1, places)
+        scan(device, COUNTS, reading(counts), shape, 1, places)
         task.launch("radix_move", groups, types, a, b, differs, places.buffer, *common, seen, shift)
-    types = (None, _INT, *(None,) * 5, *(_LONG,) * 5)
+    stored = (None, _INT, *(None,) * 5, *(_LONG,) * 5)
     task.launch(
-        "radix_store", groups, types, task.x.buffer, task.x.dtype.itemsize, a, b, differs, task.values,
+        "radix_store", groups, stored, task.x.buffer, task.x.dtype.itemsize, a, b, differs, task.values,
         task.positions, *common, seen, task.kept,
     )  # fmt: skip
