@@ -97,6 +97,20 @@ void scan_rows(__global ACC *restrict totals, const int writes, const long rows,
         }
         INDEX at[OPERANDS] = {0};
         MOVE_TO_ROW(row, at);
+#if LOCAL == 1
+        if (!writes) {  // what lies behind the full vectors ends the row: it comes before no segment
+            accumulator folded = IDENTITIES;
+            for (INDEX vector = begin; vector < min(end, full); vector++) {
+                const INDEX column = vector * WIDTH;
+                LOAD_FULL
+                COMPUTE
+                const accumulator element = ELEMENT;
+                folded = COMBINE(element, folded);
+            }
+            totals[task] = last_lane(scan_lanes(folded));
+            continue;
+        }
+#endif
         for (INDEX tile = begin; tile < end; tile += LOCAL) {
             const INDEX vector = tile + item, column = vector * WIDTH;
             const int lanes = vector >= end ? 0 : vector < full ? WIDTH : (int)(columns - full * WIDTH);

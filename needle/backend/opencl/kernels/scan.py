@@ -36,13 +36,13 @@ COUNTS = Scan("counts", "b + a", "0", lambda x, axis: np.cumsum(x, axis, x.dtype
 #: Vectors that a CPU's work-item scans side by side across rows.
 _COLUMNS = 16
 #: A CPU does not cut scans of fewer elements, in all, into segments: the second launch would cost more than it saves.
-_WHOLE = 1 << 15
+WHOLE = 1 << 15
 #: Segments of all sequences together, for each core of a CPU: a few, to even out what other processes take.
 _SEGMENTS_PER_CORE = 8
 #: The most segments of a sequence: each begins by folding the totals of those before it.
 _MOST_SEGMENTS = 512
 #: The least elements of a segment.
-_SEGMENT = 2048
+SEGMENT = 2048
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,9 @@ def _segments(launch_shape: LaunchShape, found: ScanLayout, strips: int, width: 
     """The number of segments into which to cut each sequence: enough to fill the device, each long enough to pay."""
     tasks = found.rows * strips
     each = found.length * min(found.layout.shape[-1], width * _COLUMNS) if found.across else found.length
-    most = max(1, min(_MOST_SEGMENTS, each // _SEGMENT))
+    most = max(1, min(_MOST_SEGMENTS, each // SEGMENT))
     if not launch_shape.on_cpu:
         return parts_for(launch_shape, tasks, most)
-    if prod(found.layout.shape) < _WHOLE or tasks >= 4 * launch_shape.cores:
+    if prod(found.layout.shape) < WHOLE or tasks >= 4 * launch_shape.cores:
         return 1
     return max(1, min(most, _SEGMENTS_PER_CORE * launch_shape.cores // tasks))

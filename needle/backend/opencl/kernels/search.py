@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _INT, _LONG = np.dtype(np.int32), np.dtype(np.int64)
 
 #: Elements of a mask that a work-item counts, on a CPU and on a GPU.
-_STRETCH, _GPU_STRETCH = 4096, 256
+STRETCH, GPU_STRETCH = 4096, 256
 #: Elements of a mask that are worth a work-group.
 _MASK = Grain(group=1 << 14)
 #: Comparisons that are worth a work-group.
@@ -35,7 +35,7 @@ def _nonzero(device: OpenCLDevice, inputs: Sequence[ArrayView], outputs: Sequenc
     size, launch_shape = prod(mask.shape), device.launch_shape
     if not count:
         return
-    stretch = _STRETCH if launch_shape.on_cpu else _GPU_STRETCH
+    stretch = STRETCH if launch_shape.on_cpu else GPU_STRETCH
     shape = max(1, -(-size // stretch)), 1, 1
     counts, starts = (Partial(device.empty(shape[0], int64), shape, int64) for _ in range(2))
     groups, local = groups_for(launch_shape, shape[0], _MASK.worth(launch_shape, size)), (launch_shape.local_size,)
