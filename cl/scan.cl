@@ -42,7 +42,8 @@ typedef union { accumulator vector; ACC lane[WIDTH]; } lanes_t;
     }
 
 #ifdef WITH_ROWS
-// Each lane combined with all lanes before it.
+// Each lane combined with all lanes before it. Lanes are named one by one: Oclgrind crashes on a part of a vector that is
+// made longer; compilers make one shuffle of them.
 static inline accumulator scan_lanes(accumulator x) {
 #if WIDTH > 1
     const ACC i = IDENTITY;
@@ -50,17 +51,22 @@ static inline accumulator scan_lanes(accumulator x) {
 #if WIDTH == 2
     before = (accumulator)(i, x.s0), x = COMBINE(x, before);
 #elif WIDTH == 4
-    before = (accumulator)(i, x.s01, x.s2), x = COMBINE(x, before);
-    before = (accumulator)(i, i, x.s01), x = COMBINE(x, before);
+    before = (accumulator)(i, x.s0, x.s1, x.s2), x = COMBINE(x, before);
+    before = (accumulator)(i, i, x.s0, x.s1), x = COMBINE(x, before);
 #elif WIDTH == 8
-    before = (accumulator)(i, x.s0123, x.s45, x.s6), x = COMBINE(x, before);
-    before = (accumulator)(i, i, x.s0123, x.s45), x = COMBINE(x, before);
-    before = (accumulator)(i, i, i, i, x.s0123), x = COMBINE(x, before);
+    before = (accumulator)(i, x.s0, x.s1, x.s2, x.s3, x.s4, x.s5, x.s6), x = COMBINE(x, before);
+    before = (accumulator)(i, i, x.s0, x.s1, x.s2, x.s3, x.s4, x.s5), x = COMBINE(x, before);
+    before = (accumulator)(i, i, i, i, x.s0, x.s1, x.s2, x.s3), x = COMBINE(x, before);
 #else
-    before = (accumulator)(i, x.s01234567, x.s89ab, x.scd, x.se), x = COMBINE(x, before);
-    before = (accumulator)(i, i, x.s01234567, x.s89ab, x.scd), x = COMBINE(x, before);
-    before = (accumulator)(i, i, i, i, x.s01234567, x.s89ab), x = COMBINE(x, before);
-    before = (accumulator)(i, i, i, i, i, i, i, i, x.s01234567), x = COMBINE(x, before);
+    before = (accumulator)(i, x.s0, x.s1, x.s2, x.s3, x.s4, x.s5, x.s6, x.s7, x.s8, x.s9, x.sa, x.sb, x.sc, x.sd,
+                           x.se),
+    x = COMBINE(x, before);
+    before = (accumulator)(i, i, x.s0, x.s1, x.s2, x.s3, x.s4, x.s5, x.s6, x.s7, x.s8, x.s9, x.sa, x.sb, x.sc, x.sd),
+    x = COMBINE(x, before);
+    before = (accumulator)(i, i, i, i, x.s0, x.s1, x.s2, x.s3, x.s4, x.s5, x.s6, x.s7, x.s8, x.s9, x.sa, x.sb),
+    x = COMBINE(x, before);
+    before = (accumulator)(i, i, i, i, i, i, i, i, x.s0, x.s1, x.s2, x.s3, x.s4, x.s5, x.s6, x.s7),
+    x = COMBINE(x, before);
 #endif
 #endif
     return x;
