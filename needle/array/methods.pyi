@@ -1,6 +1,8 @@
 # Written by `python tools/generate.py` from the declarations in needle/ops/.
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from needle.dtypes import DTypeLike
 
 Result = TypeVar("Result")
 
@@ -113,7 +115,7 @@ class Methods(Generic[Result]):
         """The arithmetic mean over `axis`; NaN of no elements. Integers become the default float first."""
 
     def median(self, axis: int | None = None, keepdims: bool = False) -> Result:
-        """The median along `axis`, or of all elements: the mean of the two in the middle where the number is even (NumPy)."""
+        """The median along `axis`, or of all elements; of an even number the mean of the two in the middle (NumPy)."""
 
     def min(self, axis: Axes = None, keepdims: bool = False) -> Result:
         """The smallest element over `axis`; NaN if there is a NaN. Raises ValueError over an empty axis."""
@@ -122,7 +124,7 @@ class Methods(Generic[Result]):
         """-x; an unsigned integer wraps around."""
 
     def nonzero(self) -> tuple[Result, ...]:
-        """The int64 positions of the elements that are not zero, in C order: a tensor for each axis (Array API, NumPy)."""
+        """The int64 positions of the elements that are not zero, in C order: a tensor for each axis (Array API)."""
 
     def positive(self) -> Result:
         """x itself, as a new tensor."""

@@ -116,7 +116,7 @@ def flat_nonzero(x: Any) -> Any:
 @takes_tensor
 @method
 def nonzero(x: Tensor) -> tuple[Tensor, ...]:
-    """The int64 positions of the elements that are not zero, in C order: a tensor for each axis (Array API, NumPy).
+    """The int64 positions of the elements that are not zero, in C order: a tensor for each axis (Array API).
 
     Their number is read back from the device. Raises ValueError for x without axes.
     """

@@ -252,7 +252,7 @@ def kthvalue(x: Tensor, k: int, axis: int = -1, keepdims: bool = False) -> tuple
 @takes_tensor
 @method
 def median(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """The median along `axis`, or of all elements: the mean of the two in the middle where the number is even (NumPy).
+    """The median along `axis`, or of all elements; of an even number the mean of the two in the middle (NumPy).
 
     NaN where there is a NaN. Integers become the default float. `kthvalue` gives PyTorch's median, which is the lower
     of the two. Raises ValueError over an empty axis.
