@@ -30,11 +30,15 @@
 
 // Asks for the line of memory around an address, to be kept in all caches (3) or not in the first (2), where the compiler
 // says that its target is a CPU. OpenCL's prefetch() is a slow call on some CPUs, and nothing on others.
+// FETCH_TO_WRITE asks for a line that will be written.
 #define FETCH(pointer, caches)
+#define FETCH_TO_WRITE(pointer)
 #if defined(__has_builtin) && (defined(__x86_64__) || defined(__aarch64__))
 #if __has_builtin(__builtin_prefetch)
 #undef FETCH
 #define FETCH(pointer, caches) __builtin_prefetch((const void *)(size_t)(pointer), 0, caches)
+#undef FETCH_TO_WRITE
+#define FETCH_TO_WRITE(pointer) __builtin_prefetch((const void *)(size_t)(pointer), 1, 3)
 #endif
 #endif
 

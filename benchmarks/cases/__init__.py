@@ -13,6 +13,7 @@ from benchmarks.cases import (
     optimizers,
     reductions,
     softmax,
+    sorting,
     training,
     transfer,
 )
@@ -25,6 +26,7 @@ FAMILIES: tuple[Family, ...] = (
     *composed.FAMILIES,
     *optimizers.FAMILIES,
     *embedding.FAMILIES,
+    *sorting.FAMILIES,
     *training.FAMILIES,
     *transfer.FAMILIES,
 )

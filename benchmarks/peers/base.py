@@ -72,6 +72,12 @@ class Library(ABC):
     log_softmax: Function
     cross_entropy: Function  # mean, of logits and integer labels
     take: Function  # rows of a table
+    sort: Function  # along the last axis
+    argsort: Function  # stable
+    topk: Function  # the k largest of an array of one axis, in descending order; their positions are computed too
+    cumulative_sum: Function  # of an array of one axis
+    unique: Function  # the distinct elements in ascending order
+    bincount: Function
     to_int32: Function
     contiguous: Function  # a copy of a view in the order of its axes
 

@@ -60,6 +60,15 @@ class Needle(Library):
     softmax = staticmethod(ndl.softmax)
     log_softmax = staticmethod(ndl.log_softmax)
     cross_entropy = staticmethod(F.cross_entropy)
+    sort = staticmethod(ndl.sort)
+    argsort = staticmethod(ndl.argsort)
+    cumulative_sum = staticmethod(ndl.cumulative_sum)
+    unique = staticmethod(ndl.unique_values)
+    bincount = staticmethod(ndl.bincount)
+
+    @staticmethod
+    def topk(x: ndl.Tensor, k: int) -> ndl.Tensor:
+        return ndl.topk(x, k)[0]
 
     @staticmethod
     def take(table: ndl.Tensor, ids: ndl.Tensor) -> ndl.Tensor:

@@ -65,6 +65,20 @@ class NumPy(Library):
     def take(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
         return table[ids]
 
+    sort = staticmethod(np.sort)
+    cumulative_sum = staticmethod(np.cumsum)
+    unique = staticmethod(np.unique)
+    bincount = staticmethod(np.bincount)
+
+    @staticmethod
+    def argsort(x: np.ndarray) -> np.ndarray:
+        return np.argsort(x, kind="stable")
+
+    @staticmethod
+    def topk(x: np.ndarray, k: int) -> np.ndarray:
+        places = np.argpartition(x, x.size - k)[-k:]
+        return np.sort(x[places])[::-1]
+
     @staticmethod
     def to_int32(x: np.ndarray) -> np.ndarray:
         return x.astype(np.int32)

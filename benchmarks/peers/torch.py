@@ -88,6 +88,25 @@ class Torch(Library):
         return F.embedding(ids, table)
 
     @staticmethod
+    def sort(x: torch.Tensor) -> torch.Tensor:
+        return torch.sort(x)[0]
+
+    @staticmethod
+    def argsort(x: torch.Tensor) -> torch.Tensor:
+        return torch.argsort(x, stable=True)
+
+    @staticmethod
+    def topk(x: torch.Tensor, k: int) -> torch.Tensor:
+        return torch.topk(x, k)[0]
+
+    @staticmethod
+    def cumulative_sum(x: torch.Tensor) -> torch.Tensor:
+        return torch.cumsum(x, 0)
+
+    unique = staticmethod(torch.unique)
+    bincount = staticmethod(torch.bincount)
+
+    @staticmethod
     def to_int32(x: torch.Tensor) -> torch.Tensor:
         return x.to(torch.int32)
 

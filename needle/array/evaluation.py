@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from needle.array.expression import MAX_SIZE, MAX_USES, Linearized, linearize, make_pending
 from needle.backend.protocol import Device
-from needle.backend.records import Reduction
+from needle.backend.records import Reduction, Scan
 from needle.dtypes import Shape, kind_of
 from needle.errors import DeviceError
 from needle.locks import freed_in_children
@@ -157,7 +157,29 @@ def reduce(reduction: Reduction, array: NDArray, axes: tuple[int, ...], keepdims
     return output
 
 
+def scan(record: Scan, array: NDArray, axis: int, target: NDArray) -> None:
+    """Write the scan of `array` along `axis` (normalized) into `target`, a realized view of its shape and dtype.
+
+    If the array is pending, the same launch computes its elements. Raises TypeError for a dtype that the scan is not
+    defined for.
+    """
+    if kind_of(array.dtype) not in record.kinds:
+        raise TypeError(f"{record.name} is not defined for dtype {array.dtype}")
+    if target.size:
+        with lock:  # as in `reduce`
+            linear = _stored_where_used(array)
+            array.device.scan(record, linear.expression, array.shape, axis, target)
+            _count_uses(linear)
+
+
 def _fold(reduction: Reduction, array: NDArray, axes: tuple[int, ...], output: NDArray) -> None:
+    linear = _stored_where_used(array)
+    array.device.reduce(reduction, linear.expression, array.shape, axes, output)
+    _count_uses(linear)
+
+
+def _stored_where_used(array: NDArray) -> Linearized:
+    """The program of `array`, as a load step: what earlier launches have computed already is stored first."""
     pending = array._pending
     if pending is not None and pending.uses and not pending.constant:
         array.realize()  # an earlier launch has computed it already: this one stores it
@@ -166,5 +188,4 @@ def _fold(reduction: Reduction, array: NDArray, axes: tuple[int, ...], output: N
     if repeated:
         realize(repeated)
         linear = linearize([array])
-    array.device.reduce(reduction, linear.expression, array.shape, axes, output)
-    _count_uses(linear)
+    return linear

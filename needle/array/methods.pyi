@@ -1,6 +1,8 @@
 # Written by `python tools/generate.py` from the declarations in needle/ops/.
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from needle.dtypes import DTypeLike
 
 Result = TypeVar("Result")
 
@@ -28,6 +30,9 @@ class Methods(Generic[Result]):
     def argmin(self, axis: int | None = None, keepdims: bool = False) -> Result:
         """The int64 position of the first smallest element along `axis`, or in the flattened tensor."""
 
+    def argsort(self, axis: int = -1, descending: bool = False, stable: bool = True) -> Result:
+        """The int64 positions that sort x along `axis` (Array API); see `sort`."""
+
     def asin(self) -> Result:
         """Inverse sine, in [-pi/2, pi/2]; NaN outside [-1, 1]."""
 
@@ -48,6 +53,18 @@ class Methods(Generic[Result]):
 
     def cosh(self) -> Result:
         """Hyperbolic cosine."""
+
+    def cummax(self, axis: int = -1) -> tuple[Result, Result]:
+        """The largest element so far along `axis`, and its int64 position, of equals the last (PyTorch)."""
+
+    def cummin(self, axis: int = -1) -> tuple[Result, Result]:
+        """The smallest element so far along `axis`, and its int64 position; the rest is as for `cummax`."""
+
+    def cumprod(self, axis: int | None = None, dtype: DTypeLike = None) -> Result:
+        """The products of all beginnings of x along `axis`, or of x flattened (NumPy); see `cumulative_prod`."""
+
+    def cumsum(self, axis: int | None = None, dtype: DTypeLike = None) -> Result:
+        """The sums of all beginnings of x along `axis`, or of x flattened (NumPy); see `cumulative_sum`."""
 
     def erf(self) -> Result:
         """The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x (DLMF 7.2.1)."""
@@ -73,6 +90,9 @@ class Methods(Generic[Result]):
     def isnan(self) -> Result:
         """Whether x is NaN, as bool."""
 
+    def kthvalue(self, k: int, axis: int = -1, keepdims: bool = False) -> tuple[Result, Result]:
+        """The k-th smallest element along `axis`, counted from 1, and its int64 position (PyTorch)."""
+
     def log(self) -> Result:
         """The natural logarithm; -inf at 0, NaN below."""
 
@@ -94,17 +114,26 @@ class Methods(Generic[Result]):
     def mean(self, axis: Axes = None, keepdims: bool = False) -> Result:
         """The arithmetic mean over `axis`; NaN of no elements. Integers become the default float first."""
 
+    def median(self, axis: int | None = None, keepdims: bool = False) -> Result:
+        """The median along `axis`, or of all elements; of an even number the mean of the two in the middle (NumPy)."""
+
     def min(self, axis: Axes = None, keepdims: bool = False) -> Result:
         """The smallest element over `axis`; NaN if there is a NaN. Raises ValueError over an empty axis."""
 
     def negative(self) -> Result:
         """-x; an unsigned integer wraps around."""
 
+    def nonzero(self) -> tuple[Result, ...]:
+        """The int64 positions of the elements that are not zero, in C order: a tensor for each axis (Array API)."""
+
     def positive(self) -> Result:
         """x itself, as a new tensor."""
 
     def prod(self, axis: Axes = None, keepdims: bool = False) -> Result:
         """The product over `axis`. Integers and bools are multiplied in 64 bits."""
+
+    def quantile(self, q: Any, axis: int | None = None, keepdims: bool = False) -> Result:
+        """The q-quantile along `axis`, or of all elements, between two elements by linear interpolation (NumPy)."""
 
     def reciprocal(self) -> Result:
         """1 / x."""
@@ -130,6 +159,9 @@ class Methods(Generic[Result]):
     def sinh(self) -> Result:
         """Hyperbolic sine."""
 
+    def sort(self, axis: int = -1, descending: bool = False, stable: bool = True) -> Result:
+        """The elements of x in order along `axis` (Array API); NaN counts as the largest."""
+
     def sqrt(self) -> Result:
         """The square root; NaN below 0."""
 
@@ -150,6 +182,9 @@ class Methods(Generic[Result]):
 
     def tanh(self) -> Result:
         """Hyperbolic tangent."""
+
+    def topk(self, k: int, axis: int = -1, largest: bool = True, sorted: bool = True) -> tuple[Result, Result]:
+        """The `k` largest elements along `axis`, or the smallest, and their int64 positions (PyTorch)."""
 
     def transpose(self, axes: tuple[int, int] | None = None) -> Result:
         """A view of x with two axes exchanged, by default the last two (the course's `transpose`)."""

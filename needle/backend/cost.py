@@ -10,7 +10,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from needle.backend.protocol import ArrayView, Expression
-from needle.backend.records import Elementwise, FusedProgram, Primitive, Reduction
+from needle.backend.records import Elementwise, FusedProgram, Primitive, Reduction, Scan
 from needle.dtypes import DType, Scalar, Shape, is_float
 
 if TYPE_CHECKING:
@@ -63,6 +63,15 @@ def of_reduction(
     program = expression.program
     return Cost(
         "reduce", f"{reduction.name}({text_of(program)})", output.shape, _computed_in(output.dtype, program.inputs),
+        _covered(expression.inputs) + _covered([output]), (len(program.nodes) + 1) * prod(shape),
+    )  # fmt: skip
+
+
+def of_scan(scan: Scan, expression: Expression, shape: Shape, axis: int, output: ArrayView) -> Cost:
+    """The work of `Device.scan`: for each element the expression's nodes and one to accumulate it."""
+    program = expression.program
+    return Cost(
+        "scan", f"{scan.name}({text_of(program)})", output.shape, _computed_in(output.dtype, program.inputs),
         _covered(expression.inputs) + _covered([output]), (len(program.nodes) + 1) * prod(shape),
     )  # fmt: skip
 

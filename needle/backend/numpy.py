@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from needle.backend.protocol import ArrayView, Backend, Device, DeviceInfo, Expression
-from needle.backend.records import Primitive, Reduction
+from needle.backend.records import Primitive, Reduction, Scan
 from needle.dtypes import ALL, DType, Shape
 from needle.errors import OutOfMemoryError
 
@@ -54,6 +54,13 @@ class NumpyDevice(Device):
             else:
                 result = reduction.reference(values, axis=axes, keepdims=True)
             _array(output)[...] = result.reshape(output.shape)
+
+    def scan(self, scan: Scan, expression: Expression, shape: Shape, axis: int, output: ArrayView) -> None:
+        self.launches += 1
+        (values,) = _run(expression)
+        values = np.broadcast_to(values, shape)
+        with np.errstate(all="ignore"):
+            _array(output)[...] = scan.reference(values, axis=axis)
 
     def run(
         self,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from needle.backend.records import FusedProgram, Primitive, Reduction
+from needle.backend.records import FusedProgram, Primitive, Reduction, Scan
 from needle.dtypes import REQUIRED, DType, Scalar, Shape
 from needle.errors import DeviceError
 
@@ -196,6 +196,14 @@ class Device(ABC):
 
         `output` is contiguous and has the other axes in their order, those folded with size 1 or left out.
         """
+
+    def scan(self, scan: Scan, expression: Expression, shape: Shape, axis: int, output: ArrayView) -> None:
+        """Write the scan of the expression's one output, of `shape`, along `axis` into `output`, a view of any strides.
+
+        The expression and `output` have the same dtype; halves are accumulated in float32. A device without scans
+        raises NotImplementedError.
+        """
+        raise NotImplementedError(f"{self.name} has no scans, which {scan.name} needs")
 
     @abstractmethod
     def run(

@@ -71,6 +71,22 @@ class Reduction:
     kinds: str = "biuf"
 
 
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """The folds of all beginnings of a sequence: element i of the result folds the elements up to i.
+
+    `combine` and `identity` are as those of a `Reduction`; `combine` must be associative. `reference(x, axis=...)`
+    returns an array of the shape of `x`. `wraps` says that integers may overflow, and then wrap around.
+    """
+
+    name: str
+    combine: str
+    identity: str
+    reference: Reference
+    wraps: bool = False
+    kinds: str = "biuf"
+
+
 #: Shapes and dtypes of a primitive's outputs, given its inputs' and its parameters.
 Signature = Callable[..., tuple[tuple[Shape, DType], ...]]
 

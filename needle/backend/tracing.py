@@ -29,6 +29,7 @@ _OPERATIONS: dict[str, Callable[..., Cost]] = {
     "evaluate": work.of_expression,
     "evaluate_alike": work.of_batch,
     "reduce": work.of_reduction,
+    "scan": work.of_scan,
     "run": work.of_primitive,
     "upload": work.of_upload,
     "download": work.of_download,

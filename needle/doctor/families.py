@@ -152,6 +152,17 @@ def reductions(device: ndl.Device) -> Iterator[Comparison]:
     yield Comparison("max of NaN", ndl.max(ndl.asarray(spoiled), 1).numpy(), spoiled.max(1))
 
 
+def scans(device: ndl.Device) -> Iterator[Comparison]:
+    """Sums of all beginnings of rows and of columns, of a view and of an expression."""
+    for dtype in [*float_dtypes(device), ndl.int32]:
+        host = (_normal((37, 53), ndl.float64) * (50 if dtype == ndl.int32 else 1)).astype(dtype)
+        exact = wide(host)[::-1] * 2
+        for axis in (0, 1):
+            found = ndl.cumulative_sum(ndl.asarray(host)[::-1] * 2, axis=axis, dtype=dtype).numpy()
+            what, size = f"sums of beginnings of {dtype} (37, 53) along {axis}", np.cumsum(abs(exact), axis)
+            yield Comparison(what, found, np.cumsum(exact, axis), size)
+
+
 def _of_reductions(host: np.ndarray, axis: int | tuple[int, ...] | None) -> Iterator[Comparison]:
     x, exact = ndl.asarray(host), wide(host)
     what = f"of {host.dtype} {host.shape} along {axis}"
@@ -280,6 +291,7 @@ FAMILIES: Mapping[str, Family] = {
     "integers": integers,
     "views": views,
     "reductions": reductions,
+    "scans": scans,
     "positions": positions,
     **{name: partial(_of_primitives, records) for name, records in primitives.families().items()},
     "gradients": gradients,

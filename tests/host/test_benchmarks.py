@@ -26,7 +26,7 @@ ALL = cases.select([])
 
 def test_names_are_unique_and_found():
     names = [cases.full_name(f, c) for f, c in ALL]
-    assert len(set(names)) == len(names) >= 68
+    assert len(set(names)) == len(names) >= 75
     for name in names:
         assert cases.full_name(*cases.find(name)) == name
 
@@ -44,6 +44,7 @@ def test_names_are_unique_and_found():
         ("composed", 5, 1.5, 3.0),
         ("optimizers", 3, 0.8, 1.1),
         ("embedding", 2, 1.0, None),
+        ("sorting", 7, 1.0, 2.0),
         ("training-small", 1, 0.7, 1.0),
         ("training-large", 1, 0.9, 1.2),
         ("transfer", 2, 1.0, None),

@@ -131,11 +131,22 @@ def test_a_function_of_other_operations_becomes_a_method() -> None:
         del Methods.scaled
 
 
+#: What methods need beside the tensor.
+ARGUMENTS: dict[str, tuple[Any, ...]] = {"kthvalue": (1,), "quantile": (0.5,), "topk": (1,)}
+
+
 @pytest.mark.parametrize("name", sorted(name for name, value in vars(Methods).items() if inspect.isfunction(value)))
 def test_a_method_is_the_function(name: str) -> None:
     x = ndl.asarray(np.array([[0.25, 0.5]], np.float32), device="numpy")
-    np.testing.assert_array_equal(getattr(x, name)().numpy(), getattr(ndl, name)(x).numpy())
-    np.testing.assert_array_equal(getattr(x.cached_data, name)().numpy(), getattr(ndl, name)(x).numpy())
+    arguments = ARGUMENTS.get(name, ())
+    expected = several(getattr(ndl, name)(x, *arguments))
+    for holder in (x, x.cached_data):
+        for actual, wanted in zip(several(getattr(holder, name)(*arguments)), expected, strict=True):
+            np.testing.assert_array_equal(actual.numpy(), wanted.numpy())
+
+
+def several(outputs: Any) -> tuple[Any, ...]:
+    return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 # -- one file ---------------------------------------------------------------------------------------

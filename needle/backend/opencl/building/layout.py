@@ -118,3 +118,37 @@ def fold_layout(shape: Shape, strides: tuple[Strides, ...], axes: tuple[int, ...
         fold_rows=prod(n for n, _ in middle),
         across=across,
     )
+
+
+@dataclass(frozen=True)
+class ScanLayout:
+    """The layout of a scan: `rows` sequences of `length` elements.
+
+    With `across` the sequences run along the last axis but one, and each of the `rows` is one for each column.
+    """
+
+    layout: Layout
+    rows: int
+    length: int
+    across: bool
+
+
+@lru_cache(maxsize=4096)
+def scan_layout(shape: Shape, strides: tuple[Strides, ...], axis: int, width: int, local: int) -> ScanLayout:
+    """How operands with the given strides over `shape` are scanned along `axis`, by vectors of `width` lanes.
+
+    The other axes keep their order; the last of them becomes the columns where it is long enough for vectors, or for
+    work-groups of `local`, and is nearer in memory than `axis`, or `axis` is too short for them.
+    """
+    length, steps = shape[axis], tuple(s[axis] for s in strides)
+    others = _merge([a for a in range(len(shape)) if a != axis], shape, strides)
+    columns = others[-1][0] if others else 1
+    nearest = not others or abs(steps[0]) < abs(others[-1][1][0])  # in the result
+    if nearest:
+        across = length <= max(2 * width, local // 8) and columns > length
+    else:
+        across = 2 * columns >= width * local or columns >= length
+    scanned = [(length, steps)]
+    axes = [*others[:-1], *scanned, others[-1]] if across else [*others, *scanned]
+    layout = _layout(axes, len(strides))
+    return ScanLayout(layout, prod(layout.shape[:-2] if across else layout.shape[:-1]), length, across)

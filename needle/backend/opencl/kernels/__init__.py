@@ -13,6 +13,7 @@ from needle.backend.opencl.kernels.elementwise import elementwise
 from needle.backend.opencl.kernels.elementwise_batch import elementwise_batch
 from needle.backend.opencl.kernels.launchers import launcher_of, launches
 from needle.backend.opencl.kernels.reduce import reduction
+from needle.backend.opencl.kernels.scan import scan
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
@@ -24,4 +25,5 @@ __all__ = [
     "launcher_of",
     "launches",
     "reduction",
+    "scan",
 ]

@@ -25,7 +25,7 @@ from needle.backend.opencl.building.kernel import Kernel
 from needle.backend.opencl.building.layout import Layout
 from needle.backend.opencl.running.device import OpenCLDevice
 from needle.backend.protocol import ArrayView, DeviceInfo, Expression
-from needle.backend.records import FusedProgram, Primitive, Reduction
+from needle.backend.records import FusedProgram, Primitive, Reduction, Scan
 from needle.dtypes import Scalar, Shape
 from needle.errors import DeviceError
 
@@ -110,6 +110,11 @@ class DebuggedDevice(OpenCLDevice):
         text = f"{reduction.name}({text_of(expression.program)}) of shape {shape} over axes {axes}"
         with self._during(text, [*_operands(expression), *_results([output])]):
             super().reduce(reduction, expression, shape, axes, output)
+
+    def scan(self, scan: Scan, expression: Expression, shape: Shape, axis: int, output: ArrayView) -> None:
+        text = f"{scan.name}({text_of(expression.program)}) of shape {shape} along axis {axis}"
+        with self._during(text, [*_operands(expression), *_results([output])]):
+            super().scan(scan, expression, shape, axis, output)
 
     def run(
         self,

@@ -24,7 +24,7 @@ from needle.backend.opencl.running.traced import recorded
 from needle.backend.opencl.shapes import saved
 from needle.backend.opencl.shapes.launch_shape import LaunchShape
 from needle.backend.protocol import ArrayView, Device, DeviceInfo, Expression, MemoryInfo, checked_limit
-from needle.backend.records import FusedProgram, Primitive, Reduction
+from needle.backend.records import FusedProgram, Primitive, Reduction, Scan
 from needle.dtypes import DType, Scalar, Shape
 from needle.errors import OutOfMemoryError
 from needle.locks import freed_in_children
@@ -322,6 +322,9 @@ class OpenCLDevice(Device):
     ) -> None:
         launch = launchers.argreduction if reduction.index else launchers.reduction
         launch(self, reduction, expression, shape, axes, output)
+
+    def scan(self, scan: Scan, expression: Expression, shape: Shape, axis: int, output: ArrayView) -> None:
+        launchers.scan(self, scan, expression, shape, axis, output)
 
     def run(
         self,
