@@ -37,9 +37,9 @@ def _bincount(device: OpenCLDevice, inputs: Sequence[ArrayView], outputs: Sequen
     counts, defines, local = device.empty(copies * bins, uint32), {"LOCAL": launch_shape.local_size}, (
         launch_shape.local_size,
     )  # fmt: skip
-    kernel = device.kernel("bincount.cl", "count_bins", defines, (None, _INT, _INT, None, *(_LONG,) * 3))
+    kernel = device.kernel("bincount.cl", "count_bins", defines, (None, _INT, _INT, None, *(_LONG,) * 3), size)
     kind = x.dtype.itemsize, int(is_signed(x.dtype))
     device.launch(kernel, (copies,), local, x.buffer, *kind, counts, size, bins, copies)
-    kernel = device.kernel("bincount.cl", "sum_bins", defines, (None, None, _LONG, _LONG))
+    kernel = device.kernel("bincount.cl", "sum_bins", defines, (None, None, _LONG, _LONG), copies * bins)
     groups = groups_for(launch_shape, _SUMMED.worth(launch_shape, copies * bins))
     device.launch(kernel, (groups,), local, counts, sums.buffer, bins, copies)

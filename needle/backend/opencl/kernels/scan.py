@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from needle.backend.opencl.building.codegen import expression_defines
+from needle.backend.opencl.building.kernel import Kernel
 from needle.backend.opencl.building.layout import ScanLayout, scan_layout
 from needle.backend.opencl.building.types import cl_type, wrapping_type
 from needle.backend.opencl.kernels.elementwise import (
@@ -82,10 +83,10 @@ def _prepare(
     columns = _COLUMNS if launch_shape.on_cpu else 1
     strips = -(-merged.shape[-1] // (width * columns * launch_shape.local_size)) if found.across else 1
     segments = _segments(launch_shape, found, strips, width)
-    index = index_type(device, merged.reach)
+    index, size = index_type(device, merged.reach), prod(merged.shape)
     name = "scan_columns" if found.across else "scan_rows"
 
-    def build() -> Any:
+    def build() -> Kernel:
         type_name = (wrapping_type if record.wraps else cl_type)(accumulator)
         defines = {
             "WIDTH": width,
@@ -100,13 +101,13 @@ def _prepare(
             **expression_defines(program, 1, merged.columns, merged.rank),
         }
         types = [None, np.int32, INT64, INT64, None, *expression_types(program, 1)]
-        return device.kernel("scan.cl", name, defines, types)
+        return device.kernel("scan.cl", name, defines, types, size)
 
     key = (name, record, program, merged.columns, merged.rank, width, index, result)
     tasks = found.rows * segments * strips
     worth = VECTORS.worth(launch_shape, prod(merged.shape) // width) if launch_shape.on_cpu else tasks
     kernel = PreparedLaunch(
-        device.expression_kernel(key, build), (groups_for(launch_shape, tasks, worth),), (launch_shape.local_size,),
+        device.expression_kernel(key, size, build), (groups_for(launch_shape, tasks, worth),), (launch_shape.local_size,),
         (found.rows, segments, device.layout_buffer(merged)),
     )  # fmt: skip
     totals = found.rows * segments * (merged.shape[-1] if found.across else 1)

@@ -40,10 +40,10 @@ def _nonzero(device: OpenCLDevice, inputs: Sequence[ArrayView], outputs: Sequenc
     counts, starts = (Partial(device.empty(shape[0], int64), shape, int64) for _ in range(2))
     groups, local = groups_for(launch_shape, shape[0], _MASK.worth(launch_shape, size)), (launch_shape.local_size,)
     defines = {"LOCAL": launch_shape.local_size}
-    kernel = device.kernel("search.cl", "count_true", defines, (None, None, _LONG, _LONG))
+    kernel = device.kernel("search.cl", "count_true", defines, (None, None, _LONG, _LONG), size)
     device.launch(kernel, (groups,), local, mask.buffer, counts.buffer, size, stretch)
     scan(device, COUNTS, reading(counts), shape, 0, starts)
-    kernel = device.kernel("search.cl", "place_true", defines, (*(None,) * 3, *(_LONG,) * 3))
+    kernel = device.kernel("search.cl", "place_true", defines, (*(None,) * 3, *(_LONG,) * 3), size)
     device.launch(kernel, (groups,), local, mask.buffer, starts.buffer, places.buffer, size, stretch, count)
 
 
@@ -58,7 +58,7 @@ def _searchsorted(
     launch_shape, length = device.launch_shape, x.shape[-1]
     defines = {"LOCAL": launch_shape.local_size, "KEY_BYTES": key_dtype(x.dtype).itemsize}
     types = (*element_types(x.dtype), None, None, *(_LONG,) * 3, _INT, _INT)
-    kernel = device.kernel("search.cl", "search_sorted", defines, types)
+    kernel = device.kernel("search.cl", "search_sorted", defines, types, size * length.bit_length())
     shared, count = len(x.shape) == 1, values.shape[-1] if values.shape else 1
     groups = groups_for(launch_shape, _COMPARED.worth(launch_shape, size * length.bit_length()))
     device.launch(

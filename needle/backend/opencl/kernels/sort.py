@@ -87,7 +87,7 @@ class _Task:
         local = self.device.launch_shape.local_size
         defines = {"LOCAL": local, "KEY_BYTES": self.key.itemsize, "BITS": self.bits, "SHORT": SHORT}
         defines["WIDTH"] = self.device.launch_shape.width(self.key.itemsize)
-        kernel = self.device.kernel("sort.cl", name, defines, types)
+        kernel = self.device.kernel("sort.cl", name, defines, types, prod(self.x.shape))
         self.device.launch(kernel, (groups,), (local,), *arguments)
 
     @property
