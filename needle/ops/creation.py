@@ -19,6 +19,7 @@ from needle.dtypes import (
     DTypeLike,
     Scalar,
     as_dtype,
+    converted,
     dtype_of_scalar,
     integer_limits,
     is_bool,
@@ -65,7 +66,7 @@ def as_array(data: Any, dtype: DTypeLike = None, device: DeviceLike = None) -> N
     if dtype is not None:
         host = _in_dtype(host, as_dtype(dtype), of_numbers=not hasattr(data, "__array__"))
     elif host.dtype == np.float64 and not hasattr(data, "__array__"):
-        host = host.astype(DEFAULT_FLOAT)  # Python's floats, which NumPy takes for doubles
+        host = converted(host, DEFAULT_FLOAT)  # Python's floats, which NumPy takes for doubles
     return NDArray.from_numpy(host, place)
 
 
@@ -76,7 +77,7 @@ def _in_dtype(host: np.ndarray, dtype: DType, of_numbers: bool) -> np.ndarray:
         for extreme in (int(host.min()), int(host.max())):
             if not lowest <= extreme <= highest:
                 raise OverflowError(f"{extreme} does not fit in {dtype}")
-    return host.astype(dtype, copy=False)
+    return converted(host, dtype)
 
 
 def _convert(value: Scalar, dtype: DType) -> Scalar:
@@ -199,7 +200,7 @@ def arange(
         raise ValueError("step=0 makes no range")
     whole = all(isinstance(v, (int, np.integer)) for v in (first, last, step))
     wanted = as_dtype(dtype) if dtype is not None else dtype_of_scalar(0 if whole else 0.0)
-    return as_tensor(NDArray.from_numpy(np.arange(first, last, step).astype(wanted), as_device(device)))
+    return as_tensor(NDArray.from_numpy(converted(np.arange(first, last, step), wanted), as_device(device)))
 
 
 def linspace(
@@ -207,7 +208,7 @@ def linspace(
 ) -> Tensor:
     """`num` evenly spaced values from `start` to `stop`, the last included if `endpoint`."""
     wanted = as_dtype(dtype) if dtype is not None else DEFAULT_FLOAT
-    values = np.linspace(start, stop, num, endpoint=endpoint).astype(wanted)
+    values = converted(np.linspace(start, stop, num, endpoint=endpoint), wanted)
     return as_tensor(NDArray.from_numpy(values, as_device(device)))
 
 

@@ -152,7 +152,11 @@ class Concatenate(Op):
 
 @takes_tensor
 def astype(x: Tensor, dtype: DTypeLike) -> Tensor:
-    """x converted to `dtype`; x itself if it has it. Floats are cut towards zero on the way to integers."""
+    """x converted to `dtype`; x itself if it has it.
+
+    Floats are cut towards zero on the way to integers; beyond the range they give its nearest end, and NaN gives 0.
+    Integers wrap around.
+    """
     wanted = as_dtype(dtype)
     return x if x.dtype == wanted else Cast(wanted)(x)
 

@@ -187,6 +187,8 @@ def _cast(value: str, source: DType, target: DType) -> str:
         return f"BOOL({value} != LIT({computed}, 0))"
     if is_float(target) and not is_float(source):
         value = f"UNKNOWN({computed}, {value})"
+    if is_integer(target) and is_float(source):
+        return f"TO_INTEGER({computed}, {cl_type(target)}, {value})"
     return f"CAST({cl_type(target)}, {value})"
 
 
