@@ -21,12 +21,13 @@ from needle.backend.protocol import Device
 from needle.dtypes import DEFAULT_FLOAT, DType, DTypeLike, Scalar, Shape, is_float
 from needle.errors import DeviceError
 from needle.ops.creation import DeviceLike, as_array, as_device
+from needle.ops.numpy_functions import NumpyFunctions
 from needle.ops.reductions import Axes
 
 __all__ = ["Tensor"]
 
 
-class Tensor(Operators["Tensor"], Value):
+class Tensor(NumpyFunctions, Operators["Tensor"], Value):
     """An n-dimensional array on a device, with its place in the graph that `backward` walks.
 
     Args:
@@ -38,7 +39,6 @@ class Tensor(Operators["Tensor"], Value):
     """
 
     __slots__ = ()
-    __array_ufunc__ = None  # NumPy's operators give way to ours
 
     def __init__(
         self,
@@ -162,6 +162,19 @@ class Tensor(Operators["Tensor"], Value):
                 "own functions (ndl.stack puts tensors together), or give x.detach() or x.numpy()"
             )
         return self.cached_data.__array__(dtype, copy)
+
+    def __dlpack__(self, *, copy: bool | None = None, **options: Any) -> Any:
+        """The values as DLPack hands them to other libraries, a copy on the host. Raises what NumPy is refused by.
+
+        `torch.tensor(x)` and `np.from_dlpack(x)` ask for it. Raises BufferError for `copy=False`.
+        """
+        if copy is False:
+            raise BufferError("a tensor on a device cannot be handed on without a copy to the host")
+        return np.asarray(self).__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """The host, where `__dlpack__` copies the values to."""
+        return 1, 0
 
     def __bool__(self) -> bool:
         return bool(self.cached_data)

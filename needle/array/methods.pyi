@@ -92,7 +92,7 @@ class Methods(Generic[Result]):
         """The largest element over `axis`; NaN if there is a NaN. Raises ValueError over an empty axis."""
 
     def mean(self, axis: Axes = None, keepdims: bool = False) -> Result:
-        """The arithmetic mean over `axis`; NaN of no elements. That of integers and bools has the default float dtype."""
+        """The arithmetic mean over `axis`; NaN of no elements."""
 
     def min(self, axis: Axes = None, keepdims: bool = False) -> Result:
         """The smallest element over `axis`; NaN if there is a NaN. Raises ValueError over an empty axis."""

@@ -187,9 +187,9 @@ def prod(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 @takes_tensor
 @method
 def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """The arithmetic mean over `axis`; NaN of no elements. That of integers and bools has the default float dtype.
+    """The arithmetic mean over `axis`; NaN of no elements.
 
-    Integers are not rounded before (see `_about_a_shift`).
+    That of integers and bools has the default float dtype; they are not rounded to it before.
     """
     axes = normalize_axes(axis, x.ndim)
     if is_float(x.dtype):
