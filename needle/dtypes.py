@@ -59,6 +59,10 @@ def as_dtype(dtype: DTypeLike) -> DType:
     """
     if dtype is None:  # NumPy would make it float64
         raise TypeError(f"dtype=None is not a dtype; expected one of {_names()}")
+    if isinstance(dtype, int):
+        raise TypeError(
+            f"dtype={dtype!r} is not a dtype; the sizes of several axes are one argument, as in zeros((2, 3))"
+        )
     try:
         found = np.dtype(dtype)
     except TypeError as error:

@@ -15,7 +15,7 @@ import numpy as np
 from needle import ops
 from needle.array import NDArray, evaluation, recording
 from needle.array.operators import Operators
-from needle.array.views import as_shape
+from needle.array.views import as_shape, is_several
 from needle.autograd import Value, backward, check_differentiable, is_grad_enabled, make_value
 from needle.backend.protocol import Device
 from needle.dtypes import DEFAULT_FLOAT, DType, DTypeLike, Scalar, Shape, is_float
@@ -83,8 +83,8 @@ class Tensor(NumpyFunctions, Operators["Tensor"], Value):
 
     @property
     def T(self) -> Tensor:
-        """A view with the last two axes exchanged."""
-        return ops.transpose(self)
+        """A view with the last two axes exchanged; of fewer than two axes the tensor itself, as in NumPy."""
+        return ops.transpose(self) if self.ndim > 1 else self
 
     def __iter__(self) -> Iterator[Tensor]:
         """The tensors along the first axis. Raises TypeError for a tensor without axes."""
@@ -261,7 +261,7 @@ class Tensor(NumpyFunctions, Operators["Tensor"], Value):
 
     def reshape(self, *shape: int | Sequence[int]) -> Tensor:
         """Under another shape, given as a sequence or as arguments, one -1 inferred."""
-        return ops.reshape(self, shape[0] if len(shape) == 1 and isinstance(shape[0], Sequence) else shape)  # type: ignore[arg-type]
+        return ops.reshape(self, shape[0] if len(shape) == 1 and is_several(shape[0]) else shape)  # type: ignore[arg-type]
 
     def broadcast_to(self, shape: Sequence[int]) -> Tensor:
         """Repeated to `shape`."""
@@ -269,7 +269,7 @@ class Tensor(NumpyFunctions, Operators["Tensor"], Value):
 
     def permute(self, *axes: int | Sequence[int]) -> Tensor:
         """With the axes in the order given, as a sequence or as arguments."""
-        return ops.permute_dims(self, axes[0] if len(axes) == 1 and isinstance(axes[0], Sequence) else axes)  # type: ignore[arg-type]
+        return ops.permute_dims(self, axes[0] if len(axes) == 1 and is_several(axes[0]) else axes)  # type: ignore[arg-type]
 
     def flip(self, axis: Axes = None) -> Tensor:
         """Read backwards along `axis`."""

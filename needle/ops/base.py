@@ -141,7 +141,7 @@ def elementwise(
 
         @functools.wraps(function)
         def public(*args: Any, **kwargs: Any) -> Any:
-            return op(*(_positional(signature, args, kwargs) if kwargs else args))
+            return op(*(_positional(name, signature, args, kwargs) if kwargs else args))
 
         ranges = sample if isinstance(sample[0], tuple) else (sample,) * arity
         doc = inspect.getdoc(function) or ""
@@ -154,11 +154,16 @@ def elementwise(
     return declare
 
 
-def _positional(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+def _positional(
+    name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, ...]:
     """The operands in their order. Raises TypeError where they do not fit the signature."""
     if "input" in kwargs and "input" not in signature.parameters:
         args = (kwargs.pop("input"), *args)
-    return signature.bind(*args, **kwargs).args
+    try:
+        return signature.bind(*args, **kwargs).args
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from None
 
 
 def method(function: F) -> F:
@@ -180,7 +185,8 @@ def takes_tensor(function: F) -> F:
 
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
-        check_tensor(function.__name__, argument, args[0] if args else kwargs.get(argument))
+        if args or argument in kwargs:  # else Python says what is missing
+            check_tensor(function.__name__, argument, args[0] if args else kwargs[argument])
         return function(*args, **kwargs)
 
     return checked  # type: ignore[return-value]

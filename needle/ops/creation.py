@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -87,13 +88,30 @@ def _convert(value: Scalar, dtype: DType) -> Scalar:
 
 def _as_numpy(data: Any) -> np.ndarray:
     """Host data as a NumPy array of numbers."""
-    if isinstance(data, Sequence) and any(isinstance(item, (Value, NDArray)) for item in data):
-        host = np.asarray([np.asarray(item) for item in data])
-    else:
-        host = np.asarray(data)
+    try:
+        if isinstance(data, Sequence) and any(isinstance(item, (Value, NDArray)) for item in data):
+            host = np.asarray([np.asarray(item) for item in data])
+        else:
+            host = np.asarray(data)
+    except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
+        raise ValueError(f"data={reprlib.repr(data)} is ragged: its parts have different shapes") from None
+    if not hasattr(data, "__array__"):
+        _check_integers(data, host)
     if host.dtype.kind not in "biuf":
         raise TypeError(f"data of type {type(data).__name__} (NumPy dtype {host.dtype}) is not numeric")
     return host
+
+
+def _check_integers(data: Any, host: np.ndarray) -> None:
+    """Raise OverflowError where Python's integers fit in no dtype together: NumPy makes objects or floats of them."""
+    if host.dtype == object or (host.dtype == np.float64 and host.size and np.abs(host).max() >= 2**63):
+        numbers = np.array(data, object).ravel()
+        if numbers.size and all(isinstance(number, (int, np.integer)) for number in numbers):
+            least, most = min(numbers), max(numbers)
+            which = least if least == most else f"both {least} and {most}"
+            raise OverflowError(f"no integer dtype holds {which}; give floats")
 
 
 # -- tensors ----------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ CASES: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("an unknown dtype", lambda: x().astype("float8"), TypeError, "'float8'.*expected one of bool, int8"),
     ("an unsupported dtype", lambda: ndl.asarray(np.zeros(2, complex)), TypeError, "complex128"),
     ("text as data", lambda: ndl.asarray(["a", "b"]), TypeError, "is not numeric|not supported"),
-    ("ragged data", lambda: ndl.asarray([[1, 2], [3]]), ValueError, "inhomogeneous"),
+    ("ragged data", lambda: ndl.asarray([[1, 2], [3]]), ValueError, "is ragged: its parts have different shapes"),
     ("an index out of range", lambda: x()[2], IndexError, "index 2 is out of bounds for axis 0 with size 2"),
     ("an index out of range, from the end", lambda: x()[0, -4], IndexError,
      "index -4 is out of bounds for axis 1 with size 3"),
