@@ -45,6 +45,12 @@
 // x where the condition holds, else y. A vector condition must be as wide as T.
 #define SELECT(T, condition, x, y) ((CAT(convert_, VEC(MASK(T)))(condition) != LIT(MASK(T), 0)) ? (x) : (y))
 
+// x of the float type S as an integer of type T: cut towards zero, the end of the range beyond it, and 0 for NaN. What a
+// conversion gives beyond the range differs from device to device. PAST is the power of two after the range.
+#define PAST(S, T) (LIT(S, HIGHEST(T) / 2 + 1) * LIT(S, 2))
+#define TO_INTEGER(S, T, x) SELECT(T, (x) >= PAST(S, T), LIT(T, HIGHEST(T)), CAST(T, WITHIN(S, T, x)))
+#define WITHIN(S, T, x) (((x) < PAST(S, T)) ? (((x) < LIT(S, LOWEST(T))) ? LIT(S, LOWEST(T)) : (x)) : LIT(S, 0))
+
 // x, hidden from a compiler that reads SPIR: it cannot tell that the value is x, and so applies no rule to it. Mesa's
 // compiler replaces 0 * x and 0 / x by 0, and 0 + x by x, if it knows that an operand is 0, as it does of `x ^ x`. Intel's
 // replaces sin(x) beside cos(x) by one function for both, which rounds differently. get_work_dim() is at most 3, so that

@@ -59,6 +59,10 @@ def as_dtype(dtype: DTypeLike) -> DType:
     """
     if dtype is None:  # NumPy would make it float64
         raise TypeError(f"dtype=None is not a dtype; expected one of {_names()}")
+    if isinstance(dtype, int):
+        raise TypeError(
+            f"dtype={dtype!r} is not a dtype; the sizes of several axes are one argument, as in zeros((2, 3))"
+        )
     try:
         found = np.dtype(dtype)
     except TypeError as error:
@@ -117,6 +121,21 @@ def integer_limits(dtype: DType) -> tuple[int, int]:
     """The smallest and the largest value of an integer dtype."""
     limits = np.iinfo(dtype.name)
     return int(limits.min), int(limits.max)
+
+
+def converted(array: np.ndarray, dtype: DType) -> np.ndarray:
+    """`array` in `dtype`; the array itself where it has it. This is what a conversion gives, on every device.
+
+    Floats are cut towards zero on the way to integers; beyond the range they give its nearest end, and NaN gives 0.
+    (NumPy and OpenCL leave that open.) Integers wrap around, floats beyond the range of a float dtype are infinite.
+    """
+    with np.errstate(all="ignore"):
+        if not (is_float(array.dtype) and is_integer(dtype)):
+            return array.astype(dtype, copy=False)
+        lowest, highest = integer_limits(dtype)
+        wide = np.where(np.isnan(array), 0, array).astype(np.float64)
+        below = np.nextafter(highest + 1.0, 0)  # the largest float below 2 ** 8, ..., 2 ** 64
+        return np.where(wide > below, dtype.type(highest), np.clip(wide, lowest, below).astype(dtype))
 
 
 @cache

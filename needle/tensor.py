@@ -15,18 +15,19 @@ import numpy as np
 from needle import ops
 from needle.array import NDArray, evaluation, recording
 from needle.array.operators import Operators
-from needle.array.views import as_shape
+from needle.array.views import as_shape, is_several
 from needle.autograd import Value, backward, check_differentiable, is_grad_enabled, make_value
 from needle.backend.protocol import Device
 from needle.dtypes import DEFAULT_FLOAT, DType, DTypeLike, Scalar, Shape, is_float
 from needle.errors import DeviceError
 from needle.ops.creation import DeviceLike, as_array, as_device
+from needle.ops.numpy_functions import NumpyFunctions
 from needle.ops.reductions import Axes
 
 __all__ = ["Tensor"]
 
 
-class Tensor(Operators["Tensor"], Value):
+class Tensor(NumpyFunctions, Operators["Tensor"], Value):
     """An n-dimensional array on a device, with its place in the graph that `backward` walks.
 
     Args:
@@ -38,7 +39,6 @@ class Tensor(Operators["Tensor"], Value):
     """
 
     __slots__ = ()
-    __array_ufunc__ = None  # NumPy's operators give way to ours
 
     def __init__(
         self,
@@ -83,8 +83,8 @@ class Tensor(Operators["Tensor"], Value):
 
     @property
     def T(self) -> Tensor:
-        """A view with the last two axes exchanged."""
-        return ops.transpose(self)
+        """A view with the last two axes exchanged; of fewer than two axes the tensor itself, as in NumPy."""
+        return ops.transpose(self) if self.ndim > 1 else self
 
     def __iter__(self) -> Iterator[Tensor]:
         """The tensors along the first axis. Raises TypeError for a tensor without axes."""
@@ -162,6 +162,19 @@ class Tensor(Operators["Tensor"], Value):
                 "own functions (ndl.stack puts tensors together), or give x.detach() or x.numpy()"
             )
         return self.cached_data.__array__(dtype, copy)
+
+    def __dlpack__(self, *, copy: bool | None = None, **options: Any) -> Any:
+        """The values as DLPack hands them to other libraries, a copy on the host. Raises what NumPy is refused by.
+
+        `torch.tensor(x)` and `np.from_dlpack(x)` ask for it. Raises BufferError for `copy=False`.
+        """
+        if copy is False:
+            raise BufferError("a tensor on a device cannot be handed on without a copy to the host")
+        return np.asarray(self).__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """The host, where `__dlpack__` copies the values to."""
+        return 1, 0
 
     def __bool__(self) -> bool:
         return bool(self.cached_data)
@@ -248,7 +261,7 @@ class Tensor(Operators["Tensor"], Value):
 
     def reshape(self, *shape: int | Sequence[int]) -> Tensor:
         """Under another shape, given as a sequence or as arguments, one -1 inferred."""
-        return ops.reshape(self, shape[0] if len(shape) == 1 and isinstance(shape[0], Sequence) else shape)  # type: ignore[arg-type]
+        return ops.reshape(self, shape[0] if len(shape) == 1 and is_several(shape[0]) else shape)  # type: ignore[arg-type]
 
     def broadcast_to(self, shape: Sequence[int]) -> Tensor:
         """Repeated to `shape`."""
@@ -256,7 +269,7 @@ class Tensor(Operators["Tensor"], Value):
 
     def permute(self, *axes: int | Sequence[int]) -> Tensor:
         """With the axes in the order given, as a sequence or as arguments."""
-        return ops.permute_dims(self, axes[0] if len(axes) == 1 and isinstance(axes[0], Sequence) else axes)  # type: ignore[arg-type]
+        return ops.permute_dims(self, axes[0] if len(axes) == 1 and is_several(axes[0]) else axes)  # type: ignore[arg-type]
 
     def flip(self, axis: Axes = None) -> Tensor:
         """Read backwards along `axis`."""

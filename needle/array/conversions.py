@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from needle.dtypes import DType, DTypeLike, Scalar, Shape, is_integer
+from needle.dtypes import DType, DTypeLike, Scalar, Shape, converted, is_integer
 
 
 class Conversions:
@@ -34,7 +34,7 @@ class Conversions:
         if copy is False:
             raise ValueError("an array on a device cannot be viewed by NumPy without a copy")
         host = self.numpy()
-        return host if dtype is None else host.astype(dtype)
+        return host if dtype is None else converted(host, np.dtype(dtype))
 
     def __len__(self) -> int:
         if not self.shape:

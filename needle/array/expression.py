@@ -16,7 +16,7 @@ import numpy as np
 from needle.array.storage import Readers
 from needle.backend.protocol import Expression
 from needle.backend.records import Elementwise, FusedProgram, Node
-from needle.dtypes import DType, Scalar, bool_, float_for, is_float, join_scalar, kind_of, promote
+from needle.dtypes import DType, Scalar, bool_, compute_dtype, float_for, is_float, join_scalar, kind_of, promote
 
 if TYPE_CHECKING:
     from needle.array.ndarray import NDArray
@@ -140,10 +140,13 @@ def check_scalar(value: Any, dtype: DType) -> Scalar:
 
 
 def _scalar_dtype(array: NDArray, pending: Pending) -> DType:
-    """The dtype of the Python scalars among a node's operands: the one it computes in."""
+    """The dtype of the Python scalars among a node's operands: the one it computes in, or compares in.
+
+    With halves it is float32, so that a count of 70,000 is not infinite.
+    """
     if pending.record.typing in ("compare", "logical"):
         return next((o.dtype for o in pending.operands if not isinstance(o, SCALARS)), bool_)
-    return array.dtype
+    return array.dtype if pending.record.typing == "select" else compute_dtype(array.dtype)
 
 
 #: What distinguishes an input, a scalar and a node in an encoded operand: 3 * position + one of these.

@@ -112,7 +112,7 @@ class Methods(Generic[Result]):
         """The largest element over `axis`; NaN if there is a NaN. Raises ValueError over an empty axis."""
 
     def mean(self, axis: Axes = None, keepdims: bool = False) -> Result:
-        """The arithmetic mean over `axis`; NaN of no elements. Integers become the default float first."""
+        """The arithmetic mean over `axis`; NaN of no elements."""
 
     def median(self, axis: int | None = None, keepdims: bool = False) -> Result:
         """The median along `axis`, or of all elements; of an even number the mean of the two in the middle (NumPy)."""

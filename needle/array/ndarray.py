@@ -16,6 +16,7 @@ from needle.array.operators import TABLE, Operators
 from needle.array.storage import Readers, Storage
 from needle.backend.protocol import Buffer, Device
 from needle.backend.records import Elementwise, Primitive
+from needle.backend.registry import chosen_device
 from needle.backend.registry import device as find_device
 from needle.dtypes import DType, DTypeLike, Shape, as_dtype, is_integer
 from needle.errors import DeviceError
@@ -197,7 +198,10 @@ class NDArray(Conversions, Operators["NDArray"]):
         return self if device is self.device else NDArray.from_numpy(self.numpy(), device)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles and deep copies go through the host, and come back to the device of the same name."""
+        """Pickles and deep copies go through the host, and come back to the device of the same name.
+
+        Where there is none, a pickle is read onto the device of a `with ndl.device(name):` block, or of NEEDLE_DEVICE.
+        """
         return _restore, (self.numpy(), self.device.name)
 
     def __repr__(self) -> str:
@@ -232,7 +236,7 @@ class NDArray(Conversions, Operators["NDArray"]):
 
     def reshape(self, *shape: int | Sequence[int]) -> NDArray:
         """The elements in C order under another shape, one -1 inferred; a view where strides allow it."""
-        wanted = shape[0] if len(shape) == 1 and isinstance(shape[0], Sequence) else shape
+        wanted = shape[0] if len(shape) == 1 and views.is_several(shape[0]) else shape
         target = views.infer_shape(wanted, self.size)  # type: ignore[arg-type]
         if target == self.shape:
             return self
@@ -295,7 +299,15 @@ class NDArray(Conversions, Operators["NDArray"]):
 
 
 def _restore(host: np.ndarray, device: str) -> NDArray:
-    return NDArray.from_numpy(host, find_device(device))
+    """An array that was pickled, on the device of that name; where it is missing, on the one that the reader chose."""
+    try:
+        place = find_device(device)
+    except DeviceError as error:
+        chosen = chosen_device()
+        if chosen is None:
+            raise DeviceError(f"{error}; to read the pickle onto another, do it in `with ndl.device(name):`") from None
+        place = chosen
+    return NDArray.from_numpy(host, place)
 
 
 def check_dtype(dtype: DType, device: Device) -> None:

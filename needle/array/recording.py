@@ -10,9 +10,21 @@ import numpy as np
 from needle.array.evaluation import common_device
 from needle.array.expression import FULL, check_scalar, make_pending, operand_dtypes
 from needle.array.ndarray import NDArray, cast, check_dtype, record
+from needle.array.operators import TABLE
 from needle.backend.protocol import Device
 from needle.backend.records import Elementwise
-from needle.dtypes import DType, Scalar, Shape, bool_
+from needle.dtypes import (
+    DType,
+    Scalar,
+    Shape,
+    bool_,
+    int64,
+    integer_limits,
+    is_bool,
+    is_float,
+    is_signed,
+    uint64,
+)
 from needle.strides import broadcast_shapes
 
 #: Numbers of less than this are in the range of every floating dtype.
@@ -53,6 +65,8 @@ def elementwise(operation: Elementwise, operands: Sequence[Any]) -> NDArray:
             kinds.append(type(operand))
     if first is None:
         raise TypeError(f"{operation.name} needs at least one array; got {', '.join(map(repr, operands))}")
+    if operation.typing == "compare" and (found := _compared_exactly(operation, operands)) is not None:
+        return found
     wanted, result = operand_dtypes(operation, tuple(kinds))
     shape = first.shape
     if not same_shape:
@@ -62,6 +76,41 @@ def elementwise(operation: Elementwise, operands: Sequence[Any]) -> NDArray:
         fits = operand.__class__ is NDArray and operand.dtype is dtype
         fitted.append(operand if fits else _fit(operand, dtype))
     return record(operation, tuple(fitted), result, shape, first.device)
+
+
+# -- comparisons of integers ------------------------------------------------------------------------
+
+
+def _compared_exactly(operation: Elementwise, operands: Sequence[Any]) -> NDArray | None:
+    """The comparison of integers that have no dtype in common, else None.
+
+    That is a Python integer beyond the range of an array, and uint64 beside a signed dtype.
+    """
+    if len(operands) != 2:
+        return None
+    x, y = operands
+    if isinstance(x, NDArray) and isinstance(y, NDArray):
+        if uint64 in (x.dtype, y.dtype) and (is_signed(x.dtype) or is_signed(y.dtype)):
+            return _compared_with_uint64(operation, x, y)
+        return None
+    array, number = (x, y) if isinstance(x, NDArray) else (y, x)
+    if type(number) is not int or is_float(array.dtype):
+        return None
+    lowest, highest = integer_limits(int64 if is_bool(array.dtype) else array.dtype)
+    if lowest <= number <= highest:
+        return None
+    answer = operation.reference(*(0 if operand is array else number for operand in operands))  # the same for all
+    return constant(array.shape, bool(answer), bool_, array.device)
+
+
+def _compared_with_uint64(operation: Elementwise, *operands: NDArray) -> NDArray:
+    """The comparison of an array of uint64 with one of signed integers, those below 0 apart."""
+    signed = next(operand for operand in operands if is_signed(operand.dtype))
+    negative: NDArray = TABLE["less"](signed, 0)
+    answer = bool(operation.reference(*(-1 if operand is signed else 0 for operand in operands)))
+    others = elementwise(operation, [cast(operand, uint64) for operand in operands])
+    found: NDArray = TABLE["where"](negative, answer, others)
+    return found
 
 
 def _fit(operand: Any, dtype: DType) -> Any:

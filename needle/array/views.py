@@ -20,10 +20,15 @@ class Geometry(NamedTuple):
     offset: int
 
 
+def is_several(value: Any) -> bool:
+    """Whether `value` is a sequence of sizes or axes: a list, a tuple, a range, an array of one axis."""
+    return isinstance(value, Sequence) or getattr(value, "ndim", 0) == 1
+
+
 def as_shape(shape: Any, name: str = "shape") -> Shape:
     """`shape` (an int or a sequence of ints) as a tuple. Raises TypeError or ValueError naming it."""
     try:
-        sizes = (operator.index(shape),) if not isinstance(shape, Sequence) else tuple(map(operator.index, shape))
+        sizes = tuple(map(operator.index, shape)) if is_several(shape) else (operator.index(shape),)
     except TypeError:
         raise TypeError(f"{name}={shape!r} must be an int or a sequence of ints") from None
     if any(n < 0 for n in sizes):
@@ -46,7 +51,7 @@ def normalize_axes(axes: int | Sequence[int] | None, ndim: int) -> tuple[int, ..
     """`axes` sorted and counted from the front; None means all. Raises ValueError for a repeated axis."""
     if axes is None:
         return tuple(range(ndim))
-    given = tuple(axes) if isinstance(axes, Sequence) else (axes,)
+    given: tuple[Any, ...] = tuple(axes) if is_several(axes) else (axes,)  # type: ignore[arg-type]
     found = sorted(normalize_axis(a, ndim) for a in given)
     if len(set(found)) != len(found):
         raise ValueError(f"axis={given} names an axis twice")
@@ -71,7 +76,10 @@ def _permutation(axes: tuple[int, ...], ndim: int) -> tuple[int, ...]:
 
 def infer_shape(shape: Sequence[int], size: int) -> Shape:
     """`shape` with a single -1 replaced so that it holds `size` elements. Raises ValueError if it cannot."""
-    return _inferred(tuple(map(operator.index, shape)), size)
+    try:
+        return _inferred(tuple(map(operator.index, shape)), size)
+    except TypeError:
+        raise TypeError(f"shape={shape!r} must be an int or a sequence of ints") from None
 
 
 @lru_cache(maxsize=4096)

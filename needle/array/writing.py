@@ -16,7 +16,7 @@ from needle.array.ndarray import NDArray, cast
 from needle.array.operators import operator
 from needle.array.recording import constant
 from needle.array.storage import Storage
-from needle.dtypes import DType, Scalar, is_integer
+from needle.dtypes import DType, Scalar, converted, is_integer
 
 
 @operator
@@ -27,8 +27,7 @@ def write(target: NDArray, value: Any) -> None:
     elif isinstance(value, (*SCALARS, np.generic)):
         value = constant((), _weak_scalar(value, target.dtype), target.dtype, target.device)
     else:
-        with np.errstate(all="ignore"):  # cast here: the device may not have the dtype
-            value = NDArray.from_numpy(np.asarray(value).astype(target.dtype, copy=False), target.device)
+        value = NDArray.from_numpy(converted(np.asarray(value), target.dtype), target.device)  # it may lack the other
     value = cast(value, target.dtype)
     if value.shape != target.shape:
         value = value.broadcast_to(target.shape)

@@ -7,9 +7,12 @@ values that it was applied to, never its outputs, so that a graph nobody holds i
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from typing import Any, ClassVar, TypeVar
 from weakref import ref
+
+import numpy as np
 
 from needle.autograd.modes import entered
 from needle.autograd.overwritten import Overwritten
@@ -21,7 +24,8 @@ T = TypeVar("T")
 class Op:
     """An operation. Subclass it to define your own: `compute` on arrays, `gradient` on tensors.
 
-    `compute(*arrays)` returns the result as an array, or a tuple of arrays if there are several outputs.
+    `compute(*arrays)` returns the result as an array, or a tuple of arrays if there are several outputs. NumPy's arrays
+    are brought to the device of the others, here and from `gradient`.
     `gradient(out_grad, node)` returns the gradient with respect to each of `node.inputs`: one tensor, or a tuple
     with None where there is none. A gradient may have the shape that the input was broadcast to; it is summed back
     afterwards. With one output, `node` is the result, a tensor. With several, `out_grad` is a tuple with None for
@@ -240,6 +244,8 @@ def apply(op: Op, args: tuple[Any, ...]) -> Any:
         else:
             arrays.append(arg)
     data = op.compute(*arrays)
+    if arrays and data.__class__ is not arrays[0].__class__:
+        data = _as_arrays(op, data, arrays)
     if data.__class__ is tuple:
         return _given(op, _values(op, args, arrays, data, requires_grad) if is_value else data)
     if not is_value:
@@ -278,6 +284,27 @@ def _values(
     values = tuple([_output(node, index) for index in range(len(results))])
     node.existing = [ref(value) for value in values]
     return values
+
+
+def _as_arrays(op: Op, data: Any, arrays: list[Any]) -> Any:
+    """What `compute` returned, NumPy's arrays brought to the device of the others. Raises TypeError for no arrays."""
+    like = next((array for array in arrays if hasattr(array, "version")), None)
+    if like is None or data.__class__ is like.__class__:
+        return data
+    if isinstance(data, tuple):
+        return tuple([_as_arrays(op, part, arrays) for part in data])
+    return as_array_like(f"{op!r}.compute", data, like)
+
+
+def as_array_like(what: str, data: Any, like: Any) -> Any:
+    """`data`, which `what` returned, as an array on the device of the array `like`. Raises TypeError if it is none."""
+    if isinstance(data, like.__class__):
+        return data
+    if isinstance(data, Value):
+        return data.cached_data
+    if isinstance(data, (np.ndarray, np.generic)):
+        return like.from_numpy(np.asarray(data), like.device)
+    raise TypeError(f"{what} returned {reprlib.repr(data)} of type {type(data).__name__}, which is not an array")
 
 
 def _given(op: Op, outputs: tuple[T, ...]) -> T | tuple[T, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from needle.autograd.modes import set_grad
-from needle.autograd.nodes import FREED, Node, Op, Value, make_value
+from needle.autograd.nodes import FREED, Node, Op, Value, as_array_like, make_value
 from needle.autograd.overwritten import Overwritten
 from needle.errors import GraphError
 
@@ -126,6 +126,8 @@ def _user_gradients(node: Node, grads: list[Any], create_graph: bool) -> Iterato
         raise GraphError(f"{op!r}.gradient returned {len(results)} gradients for {len(inputs)} inputs")
     for arg, result in zip(inputs, results, strict=True):
         if arg.requires_grad and result is not None:
+            if not isinstance(result, Value):
+                result = make_value(as_array_like(f"{op!r}.gradient", result, arg.cached_data))
             yield arg, result if create_graph else result.cached_data
 
 

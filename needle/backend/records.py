@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from needle.dtypes import DType, Scalar, Shape, compute_dtype, is_bool, is_float, kind_of
+from needle.dtypes import DType, Scalar, Shape, compute_dtype, converted, is_bool, is_float, kind_of
 
 Reference = Callable[..., Any]
 
@@ -204,7 +204,7 @@ class FusedProgram:
             for node in self.nodes:
                 operands = [values[i] for i in node.operands]
                 if node.record.typing == "cast":
-                    values.append(np.asarray(operands[0]).astype(node.dtype))
+                    values.append(converted(np.asarray(operands[0]), node.dtype))
                 else:
                     result = node.record.reference(*map(_widened, operands))
                     values.append(np.asarray(result).astype(node.dtype, copy=False))

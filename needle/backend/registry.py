@@ -126,16 +126,22 @@ def default_device() -> Device:
 
     Best is a GPU, then another accelerator, then a CPU; without OpenCL it is NumPy.
     """
-    return scoped_device() or _best_device()
+    return chosen_device() or _best_device()
+
+
+def chosen_device() -> Device | None:
+    """The device of the innermost `with device:` block, else that of NEEDLE_DEVICE, else None."""
+    named = os.environ.get(ENVIRONMENT_VARIABLE)
+    scoped = scoped_device()
+    if scoped is not None or not named:
+        return scoped
+    try:
+        return device(named)
+    except DeviceError as error:
+        raise DeviceError(f"{ENVIRONMENT_VARIABLE}={named}: {error}") from None
 
 
 def _best_device() -> Device:
-    named = os.environ.get(ENVIRONMENT_VARIABLE)
-    if named:
-        try:
-            return device(named)
-        except DeviceError as error:
-            raise DeviceError(f"{ENVIRONMENT_VARIABLE}={named}: {error}") from None
     usable = [info for info in devices() if info.problem is None]
     return device(min(usable, key=_rank).name)
 

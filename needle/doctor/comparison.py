@@ -16,12 +16,14 @@ TOLERANCE = {"float16": 4e-3, "float32": 5e-6, "float64": 1e-13}
 
 @dataclass(frozen=True)
 class Comparison:
-    """`actual`, the device's, beside `expected`. Numbers may differ by `tolerance` times `scale`."""
+    """`actual`, the device's, beside `expected`. Numbers may differ by TOLERANCE times their size, or `scale`."""
 
     what: str
     actual: np.ndarray
     expected: np.ndarray
     scale: Any = 0.0  # the size of the numbers that a result was summed from, where it is not the result's own
+    floor: float = 0.1  # what is added to the size, for results that cancel; 0 asks for the digits of tiny ones
+    exact: bool = False  # whether numbers must be equal
 
     def fault(self) -> str | None:
         """What is wrong with the result in one line, None if nothing."""
@@ -38,9 +40,9 @@ class Comparison:
 
     def _equal(self) -> np.ndarray:
         actual, expected = self.actual, self.expected
-        if not is_float(actual.dtype):
-            return np.asarray(actual == expected)
-        allowed = TOLERANCE[actual.dtype.name] * (np.maximum(np.abs(expected), self.scale) + 0.1)
+        if self.exact or not is_float(actual.dtype):
+            return np.asarray((actual == expected) | ((actual != actual) & (expected != expected)))
+        allowed = TOLERANCE[actual.dtype.name] * (np.maximum(np.abs(expected), self.scale) + self.floor)
         with np.errstate(invalid="ignore"):  # infinity less infinity
             near = np.abs(actual.astype(np.float64) - expected) <= allowed
         finite = np.isfinite(expected)

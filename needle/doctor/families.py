@@ -15,7 +15,7 @@ import numpy as np
 import needle as ndl
 from needle.array import evaluation
 from needle.backend.records import Primitive
-from needle.doctor import primitives
+from needle.doctor import limits, primitives
 from needle.doctor.comparison import Comparison, float_dtypes, wide
 from needle.dtypes import is_float
 from needle.ops.base import Declaration
@@ -288,6 +288,8 @@ def _of_primitives(records: Sequence[Primitive], device: ndl.Device) -> Iterator
 FAMILIES: Mapping[str, Family] = {
     "copies": copies,
     "elementwise": elementwise,
+    "limits": limits.limits,
+    "recomputed": limits.recomputed,
     "integers": integers,
     "views": views,
     "reductions": reductions,

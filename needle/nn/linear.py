@@ -18,7 +18,7 @@ class Linear(Module):
     """x @ weight + bias over the last axis.
 
     Args:
-        in_features: the size of the input's last axis; the axes before it are free.
+        in_features: the size of the input's last axis, which may be 0; the axes before it are free.
         out_features: the size of the output's last axis.
         bias: whether there is a bias; without one, `bias` is None.
         device: where the parameters live.
@@ -39,12 +39,12 @@ class Linear(Module):
         device: DeviceLike = None,
         dtype: DTypeLike = "float32",
     ) -> None:
-        self.in_features = integer("in_features", in_features)
-        self.out_features = integer("out_features", out_features)
-        self.weight = Parameter(init.kaiming_uniform(self.in_features, self.out_features, device=device, dtype=dtype))
+        self.in_features = integer("in_features", in_features, least=0)
+        self.out_features = integer("out_features", out_features, least=0)
+        self.weight = Parameter(_drawn(self.in_features, self.out_features, device, dtype))
         self.bias: Parameter | None = None
         if bias:
-            drawn = init.kaiming_uniform(self.out_features, 1, device=device, dtype=dtype)
+            drawn = _drawn(self.out_features, 1, device, dtype)
             self.bias = Parameter(drawn.reshape((1, self.out_features)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -52,6 +52,13 @@ class Linear(Module):
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+def _drawn(rows: int, columns: int, device: DeviceLike, dtype: DTypeLike) -> Tensor:
+    """First values, of which there may be none."""
+    if not rows or not columns:
+        return init.zeros(rows, columns, device=device, dtype=dtype)
+    return init.kaiming_uniform(rows, columns, device=device, dtype=dtype)
 
 
 class Identity(Module):

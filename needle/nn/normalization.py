@@ -7,7 +7,7 @@ from needle.checks import integer
 from needle.dtypes import DTypeLike
 from needle.nn import functional as F
 from needle.nn.module import Module
-from needle.nn.parameter import Parameter
+from needle.nn.parameter import Parameter, Statistic
 from needle.ops.creation import DeviceLike
 from needle.tensor import Tensor
 
@@ -30,7 +30,7 @@ class BatchNorm1d(Module):
 
     Attributes:
         weight, bias: parameters of shape (C,), ones and zeros at first.
-        running_mean, running_var: buffers of shape (C,), zeros and ones at first.
+        running_mean, running_var: buffers of shape (C,), zeros and ones at first; float32 where `dtype` is float16.
 
     Raises ValueError for an input of another form, and while training for a single value per channel.
     """
@@ -51,8 +51,8 @@ class BatchNorm1d(Module):
         self.momentum = momentum
         self.weight = Parameter(init.ones(self.dim, device=device, dtype=dtype))
         self.bias = Parameter(init.zeros(self.dim, device=device, dtype=dtype))
-        self.register_buffer("running_mean", init.zeros(self.dim, device=device, dtype=dtype))
-        self.register_buffer("running_var", init.ones(self.dim, device=device, dtype=dtype))
+        self.register_buffer("running_mean", Statistic(init.zeros(self.dim, device=device), dtype=dtype))
+        self.register_buffer("running_var", Statistic(init.ones(self.dim, device=device), dtype=dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim not in (2, 3) or x.shape[1] != self.dim:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from needle.dtypes import DTypeLike
+from needle.dtypes import DTypeLike, as_dtype, compute_dtype
 from needle.ops.creation import DeviceLike
 from needle.tensor import Tensor
 
@@ -29,3 +29,13 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
+
+
+class Statistic(Tensor):
+    """A buffer of sums, such as a running variance: a module that is converted to halves keeps it in float32."""
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, *, device: DeviceLike = None, dtype: DTypeLike = None) -> None:
+        wanted = None if dtype is None else compute_dtype(as_dtype(dtype))
+        super().__init__(data, device=device, dtype=wanted, requires_grad=False)

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from needle.array import NDArray
 from needle.autograd import make_value
-from needle.dtypes import DTypeLike, float16, float32, float64, is_float
-from needle.nn.parameter import Parameter
+from needle.dtypes import DType, DTypeLike, compute_dtype, float16, float32, float64, is_float
+from needle.nn.parameter import Parameter, Statistic
 from needle.ops.creation import DeviceLike, asarray
 from needle.ops.destination import destination
 from needle.tensor import Tensor
@@ -82,7 +82,8 @@ class HasState:
 
             model.to("pocl")    model.to(ndl.float64)    model.to("pocl", ndl.float64)    model.to(tensor)
 
-        A dtype must be floating, and is that of floating parameters and buffers afterwards; integers stay as they are.
+        A dtype must be floating, and is that of floating parameters and buffers afterwards; integers stay as they are,
+        and running statistics are kept in float32 where the dtype is float16.
         Returns the module. The Parameter objects stay the same, so that an optimiser made before goes on working.
         Raises TypeError for a dtype that is not floating, and for what is neither a device nor a dtype.
         """
@@ -90,16 +91,17 @@ class HasState:
         if wanted is not None and not is_float(wanted):
             raise TypeError(f"a module can be converted to floating dtypes alone, not to {wanted}")
 
-        def moved(array: NDArray) -> NDArray:
+        def moved(array: NDArray, dtype: DType | None = wanted) -> NDArray:
             array = array if place is None else array.to(place)
-            return array.astype(wanted) if wanted is not None and is_float(array.dtype) else array
+            return array.astype(dtype) if dtype is not None and is_float(array.dtype) else array
 
         for _, parameter in self.named_parameters():
             parameter.cached_data = moved(parameter.cached_data)
             if parameter.grad is not None:
                 parameter.grad = make_value(moved(parameter.grad.cached_data))
         for _, buffer, _ in self._buffer_places():
-            buffer.cached_data = moved(buffer.cached_data)
+            is_sum = isinstance(buffer, Statistic)
+            buffer.cached_data = moved(buffer.cached_data, compute_dtype(wanted) if is_sum and wanted else wanted)
         return self
 
     def half(self: Self) -> Self:

@@ -10,6 +10,7 @@ from needle import ops
 from needle.autograd import no_grad
 from needle.errors import DeviceError
 from needle.ops.creation import asarray
+from needle.ops.precision import widened
 from needle.tensor import Tensor
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm", "parameters_to_vector", "vector_to_parameters"]
@@ -18,7 +19,7 @@ Tensors = Tensor | Iterable[Tensor]
 
 
 def get_total_norm(tensors: Tensors, norm_type: float = 2.0, error_if_nonfinite: bool = False) -> Tensor:
-    """The norm of all elements of `tensors` together, a tensor of shape () on their device.
+    """The norm of all elements of `tensors` together, a tensor of shape () on their device; of halves a float32.
 
     Args:
         tensors: tensors of one device; of none the norm is 0.
@@ -33,7 +34,7 @@ def get_total_norm(tensors: Tensors, norm_type: float = 2.0, error_if_nonfinite:
             parts = [ops.max(ops.abs(t)) for t in found if t.size]
             total = ops.max(ops.stack(parts)) if parts else asarray(0.0, device=found[0].device)
         else:
-            powers = [ops.sum(t * t if norm_type == 2 else ops.abs(t) ** norm_type) for t in found]
+            powers = [ops.sum(t * t if norm_type == 2 else ops.abs(t) ** norm_type) for t in map(widened, found)]
             joined = ops.sum(ops.stack(powers))
             total = ops.sqrt(joined) if norm_type == 2 else joined ** (1 / norm_type)
     if error_if_nonfinite and not bool(ops.isfinite(total)):
@@ -55,7 +56,8 @@ def clip_grad_norm_(
     with no_grad():
         factor = ops.minimum(max_norm / (total + 1e-6), 1.0)
         for param in found:
-            param.grad = param.grad * ops.astype(factor, param.grad.dtype)
+            grad = widened(param.grad)
+            param.grad = ops.astype(grad * ops.astype(factor, grad.dtype), param.grad.dtype)
     return total
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from needle.array.operators import operator
-from needle.dtypes import is_bool, is_float, is_signed
+from needle.dtypes import DType, integer_limits, is_bool, is_float, is_integer, is_signed
 from needle.ops.base import SCALARS, elementwise, takes_tensor
 from needle.ops.comparison import (
     equal,
@@ -281,6 +281,16 @@ def minimum(x: Tensor, y: Tensor | float) -> Tensor:
     """The smaller of x and y; NaN if either is NaN. Equal operands share the gradient, as in PyTorch."""
 
 
+def _is_below(limit: Any, dtype: DType) -> bool:
+    """Whether `limit` is an integer below all of `dtype`, which would not hold it."""
+    return isinstance(limit, (int, np.integer)) and is_integer(dtype) and int(limit) < integer_limits(dtype)[0]
+
+
+def _is_above(limit: Any, dtype: DType) -> bool:
+    """Whether `limit` is an integer above all of `dtype`, which would not hold it."""
+    return isinstance(limit, (int, np.integer)) and is_integer(dtype) and int(limit) > integer_limits(dtype)[1]
+
+
 @takes_tensor
 def clip(x: Tensor, min: Tensor | float | None = None, max: Tensor | float | None = None) -> Tensor:
     """x limited to [min, max], either of which may be None; NaN if x or a limit is NaN.
@@ -288,8 +298,8 @@ def clip(x: Tensor, min: Tensor | float | None = None, max: Tensor | float | Non
     The gradient is that of x inside the limits and on them (and at NaN), and zero outside.
     """
     result = x
-    if min is not None:
+    if min is not None and not _is_below(min, x.dtype):
         result = where(logical_or(result >= min, isnan(result)), result, min)
-    if max is not None:
+    if max is not None and not _is_above(max, x.dtype):
         result = where(logical_or(result <= max, isnan(result)), result, max)
     return result

@@ -27,7 +27,7 @@ from needle.array.methods import Methods
 from needle.array.operators import TABLE, operator
 from needle.autograd import Op, Overwritten, Value, apply
 from needle.backend.records import Elementwise, Reference, Typing
-from needle.dtypes import DType
+from needle.dtypes import DType, compute_dtype
 
 if TYPE_CHECKING:
     from needle.tensor import Tensor
@@ -78,13 +78,16 @@ class ElementwiseOp(Op):
     def vjp(self, index: int, grad: Any, output: Any, *args: Any) -> Any:
         if not self.gradients:
             raise NotImplementedError(f"{self.name} has no gradient")
-        if len(args) > 1 and self.record.typing in ("same", "float"):
-            args = tuple([_as_computed(arg, output.dtype) for arg in args])
+        if self.record.typing in ("same", "float"):
+            dtype = compute_dtype(output.dtype)
+            if dtype != output.dtype:  # the rule is rounded once, at its end
+                grad, output = grad.astype(dtype), output.astype(dtype)
+            args = tuple([_as_computed(arg, dtype) for arg in args])
         return self.gradients[index](grad, output, *args)
 
 
 def _as_computed(arg: Any, dtype: DType) -> Any:
-    """An operand in the dtype of the result: the square in a rule must not wrap around, or be rounded as a float32."""
+    """An operand in the dtype that the result is computed in: a square in a rule must not wrap around or overflow."""
     return arg if isinstance(arg, SCALARS) or arg.dtype == dtype else arg.astype(dtype)
 
 
@@ -138,7 +141,7 @@ def elementwise(
 
         @functools.wraps(function)
         def public(*args: Any, **kwargs: Any) -> Any:
-            return op(*(_positional(signature, args, kwargs) if kwargs else args))
+            return op(*(_positional(name, signature, args, kwargs) if kwargs else args))
 
         ranges = sample if isinstance(sample[0], tuple) else (sample,) * arity
         doc = inspect.getdoc(function) or ""
@@ -151,11 +154,16 @@ def elementwise(
     return declare
 
 
-def _positional(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+def _positional(
+    name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, ...]:
     """The operands in their order. Raises TypeError where they do not fit the signature."""
     if "input" in kwargs and "input" not in signature.parameters:
         args = (kwargs.pop("input"), *args)
-    return signature.bind(*args, **kwargs).args
+    try:
+        return signature.bind(*args, **kwargs).args
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from None
 
 
 def method(function: F) -> F:
@@ -177,7 +185,8 @@ def takes_tensor(function: F) -> F:
 
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
-        check_tensor(function.__name__, argument, args[0] if args else kwargs.get(argument))
+        if args or argument in kwargs:  # else Python says what is missing
+            check_tensor(function.__name__, argument, args[0] if args else kwargs[argument])
         return function(*args, **kwargs)
 
     return checked  # type: ignore[return-value]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from needle.dtypes import (
     DTypeLike,
     Scalar,
     as_dtype,
+    converted,
     dtype_of_scalar,
     integer_limits,
     is_bool,
@@ -65,7 +67,7 @@ def as_array(data: Any, dtype: DTypeLike = None, device: DeviceLike = None) -> N
     if dtype is not None:
         host = _in_dtype(host, as_dtype(dtype), of_numbers=not hasattr(data, "__array__"))
     elif host.dtype == np.float64 and not hasattr(data, "__array__"):
-        host = host.astype(DEFAULT_FLOAT)  # Python's floats, which NumPy takes for doubles
+        host = converted(host, DEFAULT_FLOAT)  # Python's floats, which NumPy takes for doubles
     return NDArray.from_numpy(host, place)
 
 
@@ -76,7 +78,7 @@ def _in_dtype(host: np.ndarray, dtype: DType, of_numbers: bool) -> np.ndarray:
         for extreme in (int(host.min()), int(host.max())):
             if not lowest <= extreme <= highest:
                 raise OverflowError(f"{extreme} does not fit in {dtype}")
-    return host.astype(dtype, copy=False)
+    return converted(host, dtype)
 
 
 def _convert(value: Scalar, dtype: DType) -> Scalar:
@@ -86,13 +88,30 @@ def _convert(value: Scalar, dtype: DType) -> Scalar:
 
 def _as_numpy(data: Any) -> np.ndarray:
     """Host data as a NumPy array of numbers."""
-    if isinstance(data, Sequence) and any(isinstance(item, (Value, NDArray)) for item in data):
-        host = np.asarray([np.asarray(item) for item in data])
-    else:
-        host = np.asarray(data)
+    try:
+        if isinstance(data, Sequence) and any(isinstance(item, (Value, NDArray)) for item in data):
+            host = np.asarray([np.asarray(item) for item in data])
+        else:
+            host = np.asarray(data)
+    except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
+        raise ValueError(f"data={reprlib.repr(data)} is ragged: its parts have different shapes") from None
+    if not hasattr(data, "__array__"):
+        _check_integers(data, host)
     if host.dtype.kind not in "biuf":
         raise TypeError(f"data of type {type(data).__name__} (NumPy dtype {host.dtype}) is not numeric")
     return host
+
+
+def _check_integers(data: Any, host: np.ndarray) -> None:
+    """Raise OverflowError where Python's integers fit in no dtype together: NumPy makes objects or floats of them."""
+    if host.dtype == object or (host.dtype == np.float64 and host.size and np.abs(host).max() >= 2**63):
+        numbers = np.array(data, object).ravel()
+        if numbers.size and all(isinstance(number, (int, np.integer)) for number in numbers):
+            least, most = min(numbers), max(numbers)
+            which = least if least == most else f"both {least} and {most}"
+            raise OverflowError(f"no integer dtype holds {which}; give floats")
 
 
 # -- tensors ----------------------------------------------------------------------------------------
@@ -199,7 +218,7 @@ def arange(
         raise ValueError("step=0 makes no range")
     whole = all(isinstance(v, (int, np.integer)) for v in (first, last, step))
     wanted = as_dtype(dtype) if dtype is not None else dtype_of_scalar(0 if whole else 0.0)
-    return as_tensor(NDArray.from_numpy(np.arange(first, last, step).astype(wanted), as_device(device)))
+    return as_tensor(NDArray.from_numpy(converted(np.arange(first, last, step), wanted), as_device(device)))
 
 
 def linspace(
@@ -207,7 +226,7 @@ def linspace(
 ) -> Tensor:
     """`num` evenly spaced values from `start` to `stop`, the last included if `endpoint`."""
     wanted = as_dtype(dtype) if dtype is not None else DEFAULT_FLOAT
-    values = np.linspace(start, stop, num, endpoint=endpoint).astype(wanted)
+    values = converted(np.linspace(start, stop, num, endpoint=endpoint), wanted)
     return as_tensor(NDArray.from_numpy(values, as_device(device)))
 
 

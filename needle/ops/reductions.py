@@ -13,9 +13,21 @@ from needle.array.evaluation import reduce
 from needle.array.views import normalize_axes, normalize_axis
 from needle.autograd import Op, Value, is_grad_enabled
 from needle.backend.records import Reduction
-from needle.dtypes import DType, accumulator_for, bool_, float_for, int64, is_float
+from needle.dtypes import (
+    DEFAULT_FLOAT,
+    DType,
+    accumulator_for,
+    bool_,
+    compute_dtype,
+    float64,
+    float_for,
+    int64,
+    is_float,
+    uint64,
+)
 from needle.ops.base import method, takes_tensor
 from needle.ops.comparison import equal, where
+from needle.ops.precision import as_exact_floats, is_long, widened
 from needle.ops.shape import astype
 
 if TYPE_CHECKING:
@@ -35,13 +47,18 @@ def numpy_sum(x: np.ndarray, axis: int | tuple[int, ...], keepdims: bool) -> np.
     return np.asarray(np.sum(x, axis=axis, keepdims=keepdims, dtype=np.float64 if is_float(x.dtype) else None))
 
 
+def _numpy_prod(x: np.ndarray, axis: int | tuple[int, ...], keepdims: bool) -> np.ndarray:
+    """np.prod in the dtype that kernels multiply in."""
+    return np.asarray(np.prod(x, axis=axis, keepdims=keepdims, dtype=compute_dtype(accumulator_for(x.dtype))))
+
+
 def _numpy_mean(x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> np.ndarray:
     """np.mean in float64, but that of no elements is NaN without a warning."""
     return numpy_sum(x, axis, keepdims) / np.float64(product(x.shape[a] for a in axis))
 
 
 SUM = Reduction("sum", "b + a", "0", numpy_sum, accumulator_for, compensated=True, wraps=True)
-PROD = Reduction("prod", "b * a", "1", np.prod, accumulator_for, wraps=True)
+PROD = Reduction("prod", "b * a", "1", _numpy_prod, accumulator_for, wraps=True)
 MEAN = Reduction("mean", "b + a", "0", _numpy_mean, _same, "r / (T)n", compensated=True, kinds="f")
 MAX = Reduction("max", "(a != a) ? a : ((a > b) ? a : b)", "LOWEST(T)", np.max, _same, quick="(a > b) ? a : b")
 MIN = Reduction("min", "(a != a) ? a : ((a < b) ? a : b)", "HIGHEST(T)", np.min, _same, quick="(a < b) ? a : b")
@@ -89,7 +106,7 @@ class Mean(Fold):
 
     def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
         count = product(x.shape[a] for a in self.axes)
-        return self.spread(grad * (1 / (count or 1)), x)
+        return self.spread(widened(grad) * (1 / (count or 1)), x)
 
 
 class Prod(Fold):
@@ -100,6 +117,7 @@ class Prod(Fold):
         # The product of the other elements, without dividing by one that is zero. `zero` is 0 but depends on the
         # elements that are, so that the second derivative is right as well; a third is not where three are zero.
         x.realize()  # several launches are to find the same zeros
+        x, grad = widened(x), widened(grad)
         zeros = equal(x, 0)
         nonzero = where(zeros, 1, x)
         count = sum(astype(zeros, x.dtype), self.axes, keepdims=True)
@@ -119,8 +137,8 @@ class Extremum(Fold):
         return super().__call__(x)
 
     def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
-        chosen = astype(equal(x, self.kept(output, x)), x.dtype)
-        return self.kept(grad, x) * (chosen / sum(chosen, self.axes, keepdims=True))
+        chosen = astype(equal(x, self.kept(output, x)), compute_dtype(x.dtype))
+        return self.kept(widened(grad), x) * (chosen / sum(chosen, self.axes, keepdims=True))
 
 
 class Max(Extremum):
@@ -169,8 +187,35 @@ def prod(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 @takes_tensor
 @method
 def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """The arithmetic mean over `axis`; NaN of no elements. Integers become the default float first."""
-    return Mean(normalize_axes(axis, x.ndim), keepdims)(astype(x, float_for(x.dtype)))
+    """The arithmetic mean over `axis`; NaN of no elements.
+
+    That of integers and bools has the default float dtype; they are not rounded to it before.
+    """
+    axes = normalize_axes(axis, x.ndim)
+    if is_float(x.dtype):
+        return Mean(axes, keepdims)(x)
+    if _needs_shift(x):
+        floats, shift = _about_a_shift(x, axes)
+        found = Mean(axes, keepdims)(floats)
+        return found + shift.reshape(found.shape)
+    return astype(Mean(axes, keepdims)(as_exact_floats(x)), float_for(x.dtype))
+
+
+def _needs_shift(x: Tensor) -> bool:
+    return is_long(x.dtype) and not x.device.supports(float64)
+
+
+def _about_a_shift(x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """x less a number near its mean over `axes`, as floats, and that number: for devices without float64.
+
+    Of integers with more digits than a float32 has, their differences would be lost in it. So each is taken as the
+    nearest float32 and the rest.
+    """
+    nearest = astype(x, DEFAULT_FLOAT)
+    shift = Mean(axes, keepdims=True)(nearest)
+    wide = x if x.dtype == uint64 else astype(x, int64)
+    rest = astype(wide - astype(nearest, wide.dtype), int64)  # of uint64 it has wrapped around, and comes back here
+    return (nearest - shift) + astype(rest, DEFAULT_FLOAT), shift
 
 
 @takes_tensor
@@ -178,13 +223,19 @@ def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 def var(x: Tensor, axis: Axes = None, keepdims: bool = False, correction: float = 0) -> Tensor:
     """The variance over `axis`: squared deviations from the mean, summed and divided by n - correction.
 
-    Computed in two passes, so that a large mean costs no accuracy.
+    Computed in two passes, so that a large mean costs no accuracy; halves are rounded at the end alone, and integers,
+    whose variance has the default float dtype, not before.
     """
-    axes = normalize_axes(axis, x.ndim)
-    deviation = astype(x, float_for(x.dtype)) - mean(x, axes, keepdims=True)
+    return astype(_variance(x, normalize_axes(axis, x.ndim), keepdims, correction), float_for(x.dtype))
+
+
+def _variance(x: Tensor, axes: tuple[int, ...], keepdims: bool, correction: float) -> Tensor:
+    """The variance, not yet rounded to the result's dtype."""
+    floats = _about_a_shift(x, axes)[0] if _needs_shift(x) else widened(as_exact_floats(x))
+    deviation = floats - Mean(axes, keepdims=True)(floats)
     squares = deviation * deviation
     if correction == 0:
-        return mean(squares, axes, keepdims)
+        return Mean(axes, keepdims)(squares)
     count = product(x.shape[a] for a in axes)
     divisor = count - correction
     return sum(squares, axes, keepdims) / (divisor if divisor > 0 else 0.0)
@@ -197,9 +248,9 @@ def std(x: Tensor, axis: Axes = None, keepdims: bool = False, correction: float 
 
     Where it is 0 its gradient is taken to be 0, as in PyTorch.
     """
-    variance = var(x, axis, keepdims, correction)
+    variance = _variance(x, normalize_axes(axis, x.ndim), keepdims, correction)
     zero = equal(variance, 0)
-    return where(zero, 0, where(zero, 1, variance).sqrt())
+    return astype(where(zero, 0, where(zero, 1, variance).sqrt()), float_for(x.dtype))
 
 
 def _check_not_empty(what: str, x: Tensor, axes: tuple[int, ...]) -> None:

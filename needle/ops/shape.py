@@ -152,7 +152,11 @@ class Concatenate(Op):
 
 @takes_tensor
 def astype(x: Tensor, dtype: DTypeLike) -> Tensor:
-    """x converted to `dtype`; x itself if it has it. Floats are cut towards zero on the way to integers."""
+    """x converted to `dtype`; x itself if it has it.
+
+    Floats are cut towards zero on the way to integers; beyond the range they give its nearest end, and NaN gives 0.
+    Integers wrap around.
+    """
     wanted = as_dtype(dtype)
     return x if x.dtype == wanted else Cast(wanted)(x)
 
@@ -192,9 +196,17 @@ def permute_dims(x: Tensor, axes: Sequence[int]) -> Tensor:
 @takes_tensor
 @method
 def transpose(x: Tensor, axes: tuple[int, int] | None = None) -> Tensor:
-    """A view of x with two axes exchanged, by default the last two (the course's `transpose`)."""
-    first, second = (-2, -1) if axes is None else axes
+    """A view of x with two axes exchanged, by default the last two (the course's `transpose`).
+
+    Raises ValueError where x has not two axes, and for other than two; `permute_dims` takes all.
+    """
     ndim = x.ndim
+    if axes is None and ndim < 2:
+        raise ValueError(f"transpose exchanges two axes; x has shape {x.shape}")
+    pair = (-2, -1) if axes is None else tuple(axes)
+    if len(pair) != 2:
+        raise ValueError(f"transpose exchanges two axes, not those of axes={axes!r}; permute_dims puts all in an order")
+    first, second = pair
     order = list(range(ndim))
     i, j = normalize_axis(first, ndim), normalize_axis(second, ndim)
     order[i], order[j] = order[j], order[i]

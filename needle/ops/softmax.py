@@ -16,6 +16,7 @@ from needle.backend.records import Count, Example, Operand, Primitive, Reference
 from needle.dtypes import DType, Shape, compute_dtype, float_for
 from needle.ops.base import takes_tensor
 from needle.ops.exponential import exp
+from needle.ops.precision import as_exact_floats, widened
 from needle.ops.reductions import SUM, numpy_sum
 from needle.ops.shape import astype, permute_dims, reshape
 
@@ -88,10 +89,10 @@ LOGSUMEXP = _softmax_like("logsumexp", _logsumexp_reference, _without_axis, _fou
 
 # -- their gradients --------------------------------------------------------------------------------
 
-_INNER = Template(lambda grad, output: grad * output, SUM)
-_SOFTMAX_GRADIENT = Template(lambda output, grad, inner: output * (grad - inner))
-_TOTAL = Template(lambda grad: grad, SUM)
-_LOG_SOFTMAX_GRADIENT = Template(lambda output, grad, total: grad - exp(output) * total)
+_INNER = Template(lambda grad, output: widened(grad) * widened(output), SUM)
+_SOFTMAX_GRADIENT = Template(lambda output, grad, inner: widened(output) * (widened(grad) - inner))
+_TOTAL = Template(widened, SUM)
+_LOG_SOFTMAX_GRADIENT = Template(lambda output, grad, total: widened(grad) - exp(widened(output)) * total)
 
 
 # -- the operations ---------------------------------------------------------------------------------
@@ -134,7 +135,7 @@ class LogSumExp(_AlongAxis):
 
     def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
         kept = (*x.shape[: self.axis], 1, *x.shape[self.axis + 1 :])
-        return reshape(grad, kept) * exp(x - reshape(output, kept))
+        return reshape(widened(grad), kept) * exp(widened(x) - reshape(widened(output), kept))
 
 
 @takes_tensor
@@ -145,7 +146,7 @@ def softmax(x: Tensor, axis: int = -1) -> Tensor:
     -infinity gets 0; where all are -infinity, or one is +infinity or NaN, the result is NaN, as in PyTorch.
     Raises ValueError for an axis that x does not have.
     """
-    return Softmax(normalize_axis(axis, x.ndim))(astype(x, float_for(x.dtype)))
+    return astype(Softmax(normalize_axis(axis, x.ndim))(as_exact_floats(x)), float_for(x.dtype))
 
 
 @takes_tensor
@@ -154,7 +155,7 @@ def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
 
     Shape, dtype, NaN and errors are as for `softmax`; an element of -infinity stays -infinity.
     """
-    return LogSoftmax(normalize_axis(axis, x.ndim))(astype(x, float_for(x.dtype)))
+    return astype(LogSoftmax(normalize_axis(axis, x.ndim))(as_exact_floats(x)), float_for(x.dtype))
 
 
 @takes_tensor
@@ -166,7 +167,8 @@ def logsumexp(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool
     is named twice.
     """
     axes = normalize_axes(axis, x.ndim)
-    x = astype(x, float_for(x.dtype))
+    dtype = float_for(x.dtype)
+    x = as_exact_floats(x)
     if len(axes) == 1:
         found = LogSumExp(axes[0])(x)
     else:  # the axes as one, the last
@@ -174,6 +176,7 @@ def logsumexp(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool
         rows = tuple(x.shape[a] for a in others)
         last = permute_dims(x, (*others, *axes)) if axes != tuple(range(len(others), x.ndim)) else x
         found = LogSumExp(len(rows))(reshape(last, (*rows, prod(x.shape[a] for a in axes))))
+    found = astype(found, dtype)
     if keepdims:
         return reshape(found, tuple(1 if a in axes else n for a, n in enumerate(x.shape)))
     return found

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
 import needle as ndl
 from needle.backend.records import PRIMITIVES
-from needle.doctor import FAMILIES, primitives
+from needle.doctor import FAMILIES, limits, primitives
 from needle.doctor.comparison import Comparison
 from needle.doctor.primitives import families
 
@@ -27,6 +30,26 @@ def test_a_device_that_works_passes(device: ndl.Device, family: str) -> None:
     comparisons = list(FAMILIES[family](device))
     assert len(comparisons) > 5
     assert [fault for c in comparisons if (fault := c.fault())] == []
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "wrong", "message"),
+    [
+        ("limits", "tanh", lambda x: ndl.asarray(np.tanh(x.numpy()) * np.float32(0.99999994)), "the limits of tanh"),
+        ("limits", "gelu", lambda x: ndl.gelu(x) * (abs(x) < 5), "gelu of float32"),
+        ("limits", "sqrt", lambda x: ndl.sqrt(ndl.where(ndl.isnan(x), 0, x)), "sqrt of float32"),
+        ("recomputed", "exp", lambda x, n=iter(range(9)): ndl.exp(x) * (1 + next(n) * 1e-6), "exp, computed again"),
+    ],
+)
+def test_a_driver_whose_functions_are_wrong_is_found(
+    monkeypatch: pytest.MonkeyPatch, family: str, name: str, wrong: Any, message: str
+) -> None:
+    """A tanh that does not reach 1, a tail that is cut off, a NaN that is lost, a value that changes."""
+    monkeypatch.setitem(ndl.ops.registry, name, replace(ndl.ops.registry[name], function=wrong))
+    with ndl.device("numpy") as device:
+        monkeypatch.setattr(limits, "float_dtypes", lambda device: [ndl.float32])
+        faults = [fault for c in FAMILIES[family](device) if (fault := c.fault())]
+    assert faults and all(message in fault for fault in faults)
 
 
 def of(actual: list, expected: list, dtype: str = "float32", scale: float = 0) -> str | None:

@@ -72,12 +72,12 @@ def test_operations_follow_the_table(device: ndl.Device, operation: Any) -> None
         expected = promoted(a, b)
         if operation is ndl.multiply and a == b == "bool":
             continue  # not defined for bools
-        if expected is None:
+        if operation is ndl.less:
+            expected = "bool"  # integers without a dtype in common are compared all the same
+        elif expected is None:
             with pytest.raises(TypeError, match="cast one of them with astype"):
                 operation(x, y)
             continue
-        if operation is ndl.less:
-            expected = "bool"
         elif operation is ndl.divide and expected not in FLOATS:
             expected = "float32"
         assert operation(x, y).dtype == np.dtype(expected), (a, b)
@@ -142,7 +142,7 @@ def test_the_ends_of_integers_fit(device: ndl.Device) -> None:
 def test_an_integer_that_does_not_fit_is_an_error(device: ndl.Device, dtype: str) -> None:
     x, limits = sample(device, dtype), np.iinfo(dtype)
     for value in (int(limits.max) + 1, int(limits.min) - 1, 10**30):
-        for apply in (lambda v: x + v, lambda v: v - x, lambda v: x < v, lambda v: ndl.where(x > 0, x, v)):
+        for apply in (lambda v: x + v, lambda v: v - x, lambda v: ndl.where(x > 0, x, v)):
             with pytest.raises(OverflowError, match=f"Python integer {value} is out of bounds for {dtype}"):
                 apply(value)
         with pytest.raises(OverflowError, match=f"out of bounds for {dtype}"):

@@ -19,12 +19,14 @@ from needle.nn.functional.loss_reduction import REDUCTIONS
 from needle.ops.base import takes_tensor
 from needle.ops.creation import asarray
 from needle.ops.gather import check_in_range
+from needle.ops.precision import rounded_once
 from needle.tensor import Tensor
 
 __all__ = ["cross_entropy", "nll_loss"]
 
 
 @takes_tensor
+@rounded_once
 def cross_entropy(
     input: Tensor,
     target: Any,
@@ -70,6 +72,7 @@ def cross_entropy(
 
 
 @takes_tensor
+@rounded_once
 def nll_loss(
     input: Tensor, target: Any, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean"
 ) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 from needle import ops
 from needle.nn.functional.loss_reduction import as_operand, reduced, same_shape
 from needle.ops.base import takes_tensor
+from needle.ops.precision import rounded_once
 from needle.tensor import Tensor
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
 
 
 @takes_tensor
+@rounded_once
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """sum(x1 * x2) / (max(|x1|, eps) * max(|x2|, eps)) along `dim`, |x| being the length. The shapes broadcast."""
     lengths = [ops.maximum(_length(x, dim), eps) for x in (x1, x2)]
@@ -37,6 +39,7 @@ def _length(x: Tensor, dim: int) -> Tensor:
 
 
 @takes_tensor
+@rounded_once
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """The p-norm of x1 - x2 + eps along the last axis. Raises ValueError unless p > 0."""
     if not p > 0:
@@ -50,6 +53,7 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
 
 
 @takes_tensor
+@rounded_once
 def margin_ranking_loss(
     input1: Tensor, input2: Tensor, target: Any, margin: float = 0.0, *, reduction: str = "mean"
 ) -> Tensor:
@@ -60,6 +64,7 @@ def margin_ranking_loss(
 
 
 @takes_tensor
+@rounded_once
 def hinge_embedding_loss(input: Tensor, target: Any, margin: float = 1.0, *, reduction: str = "mean") -> Tensor:
     """The distance `input` where target is 1, max(0, margin - input) where it is -1."""
     target = same_shape("hinge_embedding_loss", input, target, reduction)
@@ -68,6 +73,7 @@ def hinge_embedding_loss(input: Tensor, target: Any, margin: float = 1.0, *, red
 
 
 @takes_tensor
+@rounded_once
 def soft_margin_loss(input: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
     """log(1 + exp(-target * input)), target 1 or -1, without overflow."""
     target = same_shape("soft_margin_loss", input, target, reduction)
@@ -75,6 +81,7 @@ def soft_margin_loss(input: Tensor, target: Any, *, reduction: str = "mean") -> 
 
 
 @takes_tensor
+@rounded_once
 def cosine_embedding_loss(
     input1: Tensor, input2: Tensor, target: Any, margin: float = 0.0, *, reduction: str = "mean"
 ) -> Tensor:
@@ -98,6 +105,7 @@ def cosine_embedding_loss(
 
 
 @takes_tensor
+@rounded_once
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -125,6 +133,7 @@ def triplet_margin_loss(
 
 
 @takes_tensor
+@rounded_once
 def triplet_margin_with_distance_loss(
     anchor: Tensor,
     positive: Tensor,

@@ -9,14 +9,17 @@ import numpy as np
 
 from needle import ops
 from needle.array import evaluation
+from needle.dtypes import promote
 from needle.nn.functional.standardize import standardize
 from needle.ops.base import takes_tensor
+from needle.ops.precision import rounded_once, widened
 from needle.tensor import Tensor
 
 __all__ = ["batch_norm", "layer_norm"]
 
 
 @takes_tensor
+@rounded_once
 def layer_norm(
     input: Tensor,
     normalized_shape: int | Sequence[int],
@@ -54,7 +57,8 @@ def batch_norm(
 
     `input` is (N, C) or (N, C, d1, ...); the others have shape (C,). While `training`, mean and biased
     variance are those of the batch, and the running ones, if there are any, get new values: (1 - momentum)
-    of the old and `momentum` of the batch's, the variance unbiased. Otherwise the running ones are used.
+    of the old and `momentum` of the batch's, the variance unbiased. Otherwise the running ones are used. The result's
+    dtype is that in which `input`, `weight` and `bias` meet; halves are computed in float32 and rounded once.
     Raises ValueError where shapes do not fit, for missing running statistics, and while training for a
     single value per channel, which has no variance.
     """
@@ -67,7 +71,7 @@ def batch_norm(
         count = input.size // max(channels, 1)
         if count == 1:
             raise ValueError(f"batch_norm needs more than one value per channel to train; input is {input.shape}")
-        result, mean, var = standardize(input, axes, eps)
+        result, mean, var = standardize(widened(input), axes, eps)
         if running_mean is not None and running_var is not None and count:  # an empty batch says nothing
             _move_towards(running_mean, mean.cached_data, momentum, 1)
             _move_towards(running_var, var.cached_data, momentum, count / (count - 1))  # unbiased
@@ -76,11 +80,14 @@ def batch_norm(
     elif running_mean is None or running_var is None:
         raise ValueError("batch_norm needs running_mean and running_var unless it is training")
     else:
-        scale = ops.rsqrt(running_var.detach() + eps).realize()
-        center = ops.reshape(running_mean.detach(), per_channel)
-        result = (input - center) * ops.reshape(scale, per_channel)
+        scale = ops.rsqrt(widened(running_var.detach()) + eps).realize()
+        center = ops.reshape(widened(running_mean.detach()), per_channel)
+        result = (widened(input) - center) * ops.reshape(scale, per_channel)
+    dtype = input.dtype
+    for parameter in (weight, bias):
+        dtype = dtype if parameter is None else promote(dtype, parameter.dtype)
     weight, bias = (None if t is None else ops.reshape(t, per_channel) for t in (weight, bias))
-    return _affine(result, weight, bias)
+    return ops.astype(_affine(result, weight, bias), dtype)
 
 
 def _check_channels(input: Tensor, *per_channel: Tensor | None) -> int:
@@ -96,7 +103,7 @@ def _check_channels(input: Tensor, *per_channel: Tensor | None) -> int:
 
 def _move_towards(running: Tensor, batch: Any, momentum: float, factor: float) -> None:
     """Give `running` the part `momentum` of the array `batch * factor`, outside the graph."""
-    moved = running.cached_data * (1 - momentum) + batch.reshape(running.shape) * (momentum * factor)
+    moved = widened(running.cached_data) * (1 - momentum) + batch.reshape(running.shape) * (momentum * factor)
     running.cached_data = moved.astype(running.dtype)
 
 

@@ -9,6 +9,7 @@ from needle.autograd import Op
 from needle.checks import one_of
 from needle.nn.functional.loss_reduction import REDUCTIONS, as_operand, reduced, same_shape
 from needle.ops.base import takes_tensor
+from needle.ops.precision import rounded_once
 from needle.tensor import Tensor
 
 __all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div", "multilabel_soft_margin_loss"]
@@ -35,6 +36,7 @@ _binary_cross_entropy = _BinaryCrossEntropy()
 
 
 @takes_tensor
+@rounded_once
 def binary_cross_entropy(input: Tensor, target: Any, weight: Any = None, *, reduction: str = "mean") -> Tensor:
     """-(target log(input) + (1 - target) log(1 - input)) for probabilities `input`, each logarithm at least -100.
 
@@ -49,6 +51,7 @@ def binary_cross_entropy(input: Tensor, target: Any, weight: Any = None, *, redu
 
 
 @takes_tensor
+@rounded_once
 def binary_cross_entropy_with_logits(
     input: Tensor, target: Any, weight: Any = None, *, reduction: str = "mean", pos_weight: Any = None
 ) -> Tensor:
@@ -69,6 +72,7 @@ def binary_cross_entropy_with_logits(
 
 
 @takes_tensor
+@rounded_once
 def kl_div(input: Tensor, target: Any, *, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """target * (log(target) - input) for log-probabilities `input`; 0 where the target is 0.
 
@@ -89,6 +93,7 @@ def kl_div(input: Tensor, target: Any, *, reduction: str = "mean", log_target: b
 
 
 @takes_tensor
+@rounded_once
 def multilabel_soft_margin_loss(input: Tensor, target: Any, weight: Any = None, *, reduction: str = "mean") -> Tensor:
     """The mean over the classes, the last axis, of the binary cross-entropies of logits with targets 0 or 1.
 

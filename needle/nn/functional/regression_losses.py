@@ -8,12 +8,14 @@ from typing import Any
 from needle import ops
 from needle.nn.functional.loss_reduction import as_operand, reduced, same_shape
 from needle.ops.base import takes_tensor
+from needle.ops.precision import rounded_once
 from needle.tensor import Tensor
 
 __all__ = ["gaussian_nll_loss", "huber_loss", "l1_loss", "mse_loss", "poisson_nll_loss", "smooth_l1_loss"]
 
 
 @takes_tensor
+@rounded_once
 def mse_loss(input: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
     """(input - target)^2: its mean, its sum, or ("none") each element.
 
@@ -25,6 +27,7 @@ def mse_loss(input: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
 
 
 @takes_tensor
+@rounded_once
 def l1_loss(input: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
     """|input - target|: its mean, its sum, or ("none") each element. Errors are those of `mse_loss`."""
     target = same_shape("l1_loss", input, target, reduction)
@@ -32,6 +35,7 @@ def l1_loss(input: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
 
 
 @takes_tensor
+@rounded_once
 def smooth_l1_loss(input: Tensor, target: Any, *, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """d ** 2 / (2 beta) where |d| < beta, else |d| - beta / 2, with d = input - target (Girshick 2015).
 
@@ -47,6 +51,7 @@ def smooth_l1_loss(input: Tensor, target: Any, *, reduction: str = "mean", beta:
 
 
 @takes_tensor
+@rounded_once
 def huber_loss(input: Tensor, target: Any, *, reduction: str = "mean", delta: float = 1.0) -> Tensor:
     """d ** 2 / 2 where |d| <= delta, else delta * (|d| - delta / 2), with d = input - target (Huber 1964).
 
@@ -60,6 +65,7 @@ def huber_loss(input: Tensor, target: Any, *, reduction: str = "mean", delta: fl
 
 
 @takes_tensor
+@rounded_once
 def poisson_nll_loss(
     input: Tensor,
     target: Any,
@@ -85,6 +91,7 @@ def poisson_nll_loss(
 
 
 @takes_tensor
+@rounded_once
 def gaussian_nll_loss(
     input: Tensor, target: Any, var: Any, full: bool = False, eps: float = 1e-6, *, reduction: str = "mean"
 ) -> Tensor:

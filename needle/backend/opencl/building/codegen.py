@@ -166,9 +166,12 @@ def _expression(node: Node, operand_dtypes: Sequence[DType]) -> str:
     if record.typing == "cast":
         return _cast(_widened(source, f"v{node.operands[0]}"), source, node.dtype)
     is_moved = record.typing == "select"  # then its values are not computed with, only chosen
-    dtype = node.dtype if is_moved else source
+    dtype = source if record.typing in ("compare", "logical") else node.dtype
     name = cl_type(dtype) if is_moved else compute_type(dtype)
-    values = (f"v{i}" if is_moved else _widened(dtype, f"v{i}") for i in node.operands)
+    values = (
+        f"v{i}" if is_moved else _widened(operand, f"v{i}")
+        for i, operand in zip(node.operands, operand_dtypes, strict=True)
+    )
     names = {"T": name, **dict(zip("xyz", values, strict=False))}
     text = record.cl if isinstance(record.cl, str) else _for_kind(record.cl, kind_of(dtype))
     value = _NAMES.sub(lambda m: names[m[0]], text)
@@ -184,6 +187,8 @@ def _cast(value: str, source: DType, target: DType) -> str:
         return f"BOOL({value} != LIT({computed}, 0))"
     if is_float(target) and not is_float(source):
         value = f"UNKNOWN({computed}, {value})"
+    if is_integer(target) and is_float(source):
+        return f"TO_INTEGER({computed}, {cl_type(target)}, {value})"
     return f"CAST({cl_type(target)}, {value})"
 
 
