@@ -106,8 +106,9 @@ def _prepare(
     key = (name, record, program, merged.columns, merged.rank, width, index, result)
     tasks = found.rows * segments * strips
     worth = VECTORS.worth(launch_shape, prod(merged.shape) // width) if launch_shape.on_cpu else tasks
+    groups = groups_for(launch_shape, tasks, worth)
     kernel = PreparedLaunch(
-        device.expression_kernel(key, size, build), (groups_for(launch_shape, tasks, worth),), (launch_shape.local_size,),
+        device.expression_kernel(key, size, build), (groups,), (launch_shape.local_size,),
         (found.rows, segments, device.layout_buffer(merged)),
     )  # fmt: skip
     totals = found.rows * segments * (merged.shape[-1] if found.across else 1)
