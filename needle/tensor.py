@@ -21,7 +21,6 @@ from needle.backend.protocol import Device
 from needle.dtypes import DEFAULT_FLOAT, DType, DTypeLike, Scalar, Shape, is_float
 from needle.errors import DeviceError
 from needle.ops.creation import DeviceLike, as_array, as_device
-from needle.ops.reductions import Axes
 
 __all__ = ["Tensor"]
 
@@ -254,23 +253,18 @@ class Tensor(Operators["Tensor"], Value):
         """Repeated to `shape`."""
         return ops.broadcast_to(self, as_shape(shape))
 
-    def permute(self, *axes: int | Sequence[int]) -> Tensor:
-        """With the axes in the order given, as a sequence or as arguments."""
+    def permute(self, *axes: int | Sequence[int], dims: Sequence[int] | None = None) -> Tensor:
+        """With the axes in the order given, as a sequence, as `dims` or as arguments."""
+        axes = axes if dims is None else (dims,)
         return ops.permute_dims(self, axes[0] if len(axes) == 1 and isinstance(axes[0], Sequence) else axes)  # type: ignore[arg-type]
 
-    def flip(self, axis: Axes = None) -> Tensor:
-        """Read backwards along `axis`."""
-        return ops.flip(self, axis)
+    def flip(self, *axis: int | Sequence[int] | None, **names: Any) -> Tensor:
+        """Read backwards along the axes given, as one argument or as several; along all if none is given."""
+        return ops.flip(self, *((axis,) if len(axis) > 1 else axis), **names)
 
     def sum_to(self, shape: Shape) -> Tensor:
         """Summed over the axes along which `shape` was broadcast to this shape."""
         return ops.sum_to(self, shape)
-
-    # -- reductions, under the Array API's `axis` and the course's `axes` -----------------------------
-
-    def sum(self, axis: Axes = None, keepdims: bool = False, *, axes: Axes = None) -> Tensor:
-        """The sum over `axis` (the course's name is `axes`)."""
-        return ops.sum(self, axes if axis is None else axis, keepdims)
 
 
 Value.result_class = Tensor

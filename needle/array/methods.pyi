@@ -1,6 +1,9 @@
 # Written by `python tools/generate.py` from the declarations in needle/ops/.
+# fmt: off
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from needle.dtypes import DTypeLike
 
 Result = TypeVar("Result")
 
@@ -16,16 +19,16 @@ class Methods(Generic[Result]):
     def acosh(self) -> Result:
         """Inverse hyperbolic cosine; NaN below 1."""
 
-    def all(self, axis: Axes = None, keepdims: bool = False) -> Result:
+    def all(self, axis: Axes = None, keepdims: bool = False, *, dim: Axes = None, dims: Axes = None, axes: Axes = None, keepdim: bool = False) -> Result:
         """Whether all elements over `axis` are true (not zero)."""
 
-    def any(self, axis: Axes = None, keepdims: bool = False) -> Result:
+    def any(self, axis: Axes = None, keepdims: bool = False, *, dim: Axes = None, dims: Axes = None, axes: Axes = None, keepdim: bool = False) -> Result:
         """Whether any element over `axis` is true (not zero)."""
 
-    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Result:
+    def argmax(self, axis: int | None = None, keepdims: bool = False, *, dim: int | None = None, dims: int | None = None, axes: int | None = None, keepdim: bool = False) -> Result:
         """The int64 position of the first largest element along `axis`, or in the flattened tensor."""
 
-    def argmin(self, axis: int | None = None, keepdims: bool = False) -> Result:
+    def argmin(self, axis: int | None = None, keepdims: bool = False, *, dim: int | None = None, dims: int | None = None, axes: int | None = None, keepdim: bool = False) -> Result:
         """The int64 position of the first smallest element along `axis`, or in the flattened tensor."""
 
     def asin(self) -> Result:
@@ -54,6 +57,9 @@ class Methods(Generic[Result]):
 
     def exp(self) -> Result:
         """e to the power x."""
+
+    def expand_dims(self, axis: int = 0, *, dim: int = 0, dims: int = 0, axes: int = 0) -> Result:
+        """A view of x with a new axis of size 1 at position `axis` of the result."""
 
     def expm1(self) -> Result:
         """exp(x) - 1, accurate near zero."""
@@ -88,13 +94,13 @@ class Methods(Generic[Result]):
     def logical_not(self) -> Result:
         """Whether x is false (zero)."""
 
-    def max(self, axis: Axes = None, keepdims: bool = False) -> Result:
+    def max(self, axis: Axes = None, keepdims: bool = False, *, dim: Axes = None, dims: Axes = None, axes: Axes = None, keepdim: bool = False) -> Result:
         """The largest element over `axis`; NaN if there is a NaN. Raises ValueError over an empty axis."""
 
-    def mean(self, axis: Axes = None, keepdims: bool = False) -> Result:
+    def mean(self, axis: Axes = None, keepdims: bool = False, *, dim: Axes = None, dims: Axes = None, axes: Axes = None, keepdim: bool = False) -> Result:
         """The arithmetic mean over `axis`; NaN of no elements. Integers become the default float first."""
 
-    def min(self, axis: Axes = None, keepdims: bool = False) -> Result:
+    def min(self, axis: Axes = None, keepdims: bool = False, *, dim: Axes = None, dims: Axes = None, axes: Axes = None, keepdim: bool = False) -> Result:
         """The smallest element over `axis`; NaN if there is a NaN. Raises ValueError over an empty axis."""
 
     def negative(self) -> Result:
@@ -103,8 +109,8 @@ class Methods(Generic[Result]):
     def positive(self) -> Result:
         """x itself, as a new tensor."""
 
-    def prod(self, axis: Axes = None, keepdims: bool = False) -> Result:
-        """The product over `axis`. Integers and bools are multiplied in 64 bits."""
+    def prod(self, axis: Axes = None, keepdims: bool = False, *, dtype: DTypeLike = None, dim: Axes = None, dims: Axes = None, axes: Axes = None, keepdim: bool = False) -> Result:
+        """The product over `axis`. Integers and bools are multiplied in 64 bits; `dtype` is as for `sum`."""
 
     def reciprocal(self) -> Result:
         """1 / x."""
@@ -136,14 +142,17 @@ class Methods(Generic[Result]):
     def square(self) -> Result:
         """x * x."""
 
-    def squeeze(self, axis: int | Sequence[int] | None = None) -> Result:
+    def squeeze(self, axis: int | Sequence[int] | None = None, *, dim: int | Sequence[int] | None = None, dims: int | Sequence[int] | None = None, axes: int | Sequence[int] | None = None) -> Result:
         """A view of x without the given axes, which must have size 1; by default without all of that size."""
 
-    def std(self, axis: Axes = None, keepdims: bool = False, correction: float = 0) -> Result:
+    def std(self, axis: Axes = None, keepdims: bool = False, correction: float = 0, *, dim: Axes = None, dims: Axes = None, axes: Axes = None, keepdim: bool = False, unbiased: float = 0, ddof: float = 0) -> Result:
         """The standard deviation over `axis`, the square root of `var`."""
 
-    def sum(self, axis: Axes = None, keepdims: bool = False) -> Result:
+    def sum(self, axis: Axes = None, keepdims: bool = False, *, dtype: DTypeLike = None, dim: Axes = None, dims: Axes = None, axes: Axes = None, keepdim: bool = False) -> Result:
         """The sum over `axis` (an int, several, or None for all). Integers and bools are summed in 64 bits."""
+
+    def swapaxes(self, axis1: int = -2, axis2: int = -1) -> Result:
+        """A view of x with two axes exchanged, by default the last two."""
 
     def tan(self) -> Result:
         """Tangent."""
@@ -151,11 +160,11 @@ class Methods(Generic[Result]):
     def tanh(self) -> Result:
         """Hyperbolic tangent."""
 
-    def transpose(self, axes: tuple[int, int] | None = None) -> Result:
-        """A view of x with two axes exchanged, by default the last two (the course's `transpose`)."""
+    def transpose(self, axes: int | Sequence[int] | None = None, dim1: int | None = None, *others: int, dim0: int | None = None, dims: int | Sequence[int] | None = None, axis: int | Sequence[int] | None = None) -> Result:
+        """A view of x with axes exchanged: by default the last two (the course's `transpose`), or the two that are named."""
 
     def trunc(self) -> Result:
         """x without its fraction."""
 
-    def var(self, axis: Axes = None, keepdims: bool = False, correction: float = 0) -> Result:
+    def var(self, axis: Axes = None, keepdims: bool = False, correction: float = 0, *, dim: Axes = None, dims: Axes = None, axes: Axes = None, keepdim: bool = False, unbiased: float = 0, ddof: float = 0) -> Result:
         """The variance over `axis`: squared deviations from the mean, summed and divided by n - correction."""

@@ -193,6 +193,7 @@ class Value:
         """The values this one was computed from; empty for a leaf."""
         return () if self.node is None else self.node.inputs
 
+    @property
     def is_leaf(self) -> bool:
         """Whether no recorded operation made this value."""
         return self.node is None

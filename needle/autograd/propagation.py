@@ -155,7 +155,7 @@ def backward(root: Value, seed: Any, create_graph: bool = False, retain_graph: b
     taken: dict[int, object] = {id(memory(seed)): memory(seed)}
 
     def accumulate(value: Value, grad: Any) -> None:
-        if value.is_leaf():  # what is written into one leaf's gradient must not show in another's
+        if value.is_leaf:  # what is written into one leaf's gradient must not show in another's
             if id(memory(grad)) in taken:
                 with set_grad(create_graph):
                     grad = +grad

@@ -18,6 +18,7 @@ from needle.dtypes import (
     DType,
     DTypeLike,
     Scalar,
+    Shape,
     as_dtype,
     dtype_of_scalar,
     integer_limits,
@@ -138,25 +139,69 @@ def full(
     return as_tensor(recording.constant(as_shape(shape), fill_value, wanted, as_device(device)), requires_grad)
 
 
-def zeros(
-    shape: Any, dtype: DTypeLike = DEFAULT_FLOAT, device: DeviceLike = None, requires_grad: bool = False
+def _filled(
+    name: str,
+    value: Scalar | None,
+    sizes: tuple[Any, ...],
+    shape: Any,
+    dtype: DTypeLike,
+    device: DeviceLike,
+    requires_grad: bool,
 ) -> Tensor:
-    """A tensor of zeros."""
-    return full(shape, 0, DEFAULT_FLOAT if dtype is None else dtype, device, requires_grad)
+    """A tensor filled with `value`, or with anything for None, of the shape that the arguments of `name` tell."""
+    found, rest = _shape_of(name, sizes, shape)
+    options = dict(zip(("dtype", "device", "requires_grad"), rest, strict=False))
+    if len(rest) > 3 or (options and dtype is not None) or (len(rest) > 1 and device is not None):
+        raise TypeError(f"{name}{sizes} has too many arguments: a shape, a dtype and a device are expected")
+    wanted: Any = options.get("dtype", dtype)
+    wanted = DEFAULT_FLOAT if wanted is None else as_dtype(wanted)
+    place = as_device(options.get("device", device))
+    array = NDArray.empty(found, wanted, place) if value is None else recording.constant(found, value, wanted, place)
+    return as_tensor(array, options.get("requires_grad", requires_grad))
+
+
+def _shape_of(name: str, sizes: tuple[Any, ...], shape: Any) -> tuple[Shape, tuple[Any, ...]]:
+    """The shape that comes first among the arguments `sizes`, or is `shape`, and the arguments after it.
+
+    A shape is a sequence, or each argument up to the first that is not an int is the size of an axis.
+    """
+    if shape is not None:
+        return as_shape(shape), sizes
+    if sizes and isinstance(sizes[0], Sequence) and not isinstance(sizes[0], str):
+        return as_shape(sizes[0]), sizes[1:]
+    count = next((i for i, size in enumerate(sizes) if not hasattr(size, "__index__")), len(sizes))
+    if not count and sizes:
+        as_shape(sizes[0])  # which says what is wrong with it
+    return as_shape(sizes[:count]), sizes[count:]
+
+
+def as_sizes(sizes: tuple[Any, ...]) -> Shape:
+    """The shape that the arguments `sizes` give: a sequence of sizes, or the sizes themselves."""
+    return as_shape(sizes[0] if len(sizes) == 1 else sizes)
+
+
+def zeros(
+    *sizes: Any, shape: Any = None, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of zeros, by default of float32: `zeros(2, 3)`, `zeros((2, 3))` or `zeros((2, 3), dtype, device)`.
+
+    Raises TypeError for a shape that is not of ints, ValueError for a negative size; so do `ones` and `empty`.
+    """
+    return _filled("zeros", 0, sizes, shape, dtype, device, requires_grad)
 
 
 def ones(
-    shape: Any, dtype: DTypeLike = DEFAULT_FLOAT, device: DeviceLike = None, requires_grad: bool = False
+    *sizes: Any, shape: Any = None, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:
-    """A tensor of ones."""
-    return full(shape, 1, DEFAULT_FLOAT if dtype is None else dtype, device, requires_grad)
+    """A tensor of ones; the arguments are those of `zeros`."""
+    return _filled("ones", 1, sizes, shape, dtype, device, requires_grad)
 
 
 def empty(
-    shape: Any, dtype: DTypeLike = DEFAULT_FLOAT, device: DeviceLike = None, requires_grad: bool = False
+    *sizes: Any, shape: Any = None, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:
-    """A tensor whose values are undefined."""
-    return as_tensor(NDArray.empty(as_shape(shape), as_dtype(dtype), as_device(device)), requires_grad)
+    """A tensor whose values are undefined; the arguments are those of `zeros`."""
+    return _filled("empty", None, sizes, shape, dtype, device, requires_grad)
 
 
 @takes_tensor

@@ -14,6 +14,7 @@ from needle.array.views import as_shape, infer_shape, normalize_axes, normalize_
 from needle.autograd import Op
 from needle.dtypes import DTypeLike, Shape, as_dtype, promote
 from needle.ops.base import check_tensor, data_of, method, takes_tensor
+from needle.ops.keywords import other_names
 from needle.strides import broadcast_shapes
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "astype", "broadcast_arrays", "broadcast_to", "concat", "expand_dims", "flatten", "flip", "getitem", "permute_dims",
-    "reshape", "split", "squeeze", "stack", "transpose",
+    "reshape", "split", "squeeze", "stack", "swapaxes", "transpose",
 ]  # fmt: skip
 
 
@@ -191,12 +192,31 @@ def permute_dims(x: Tensor, axes: Sequence[int]) -> Tensor:
 
 @takes_tensor
 @method
-def transpose(x: Tensor, axes: tuple[int, int] | None = None) -> Tensor:
-    """A view of x with two axes exchanged, by default the last two (the course's `transpose`)."""
-    first, second = (-2, -1) if axes is None else axes
+def transpose(
+    x: Tensor, axes: int | Sequence[int] | None = None, dim1: int | None = None, *others: int, dim0: int | None = None
+) -> Tensor:
+    """A view of x with axes exchanged: by default the last two (the course's `transpose`), or the two that are named.
+
+    The two are given as arguments (PyTorch) or as a pair (the course). More than two are an order of all axes, as in
+    NumPy. Raises ValueError for axes that x does not have.
+    """
+    first = dim0 if axes is None else axes
+    if first is None:
+        order: tuple[Any, ...] = (-2, -1)
+    else:
+        order = tuple(first) if isinstance(first, Sequence) else (first, *(() if dim1 is None else (dim1,)), *others)
+    if len(order) != 2:
+        return permute_dims(x, order)
+    return swapaxes(x, *order)
+
+
+@takes_tensor
+@method
+def swapaxes(x: Tensor, axis1: int = -2, axis2: int = -1) -> Tensor:
+    """A view of x with two axes exchanged, by default the last two."""
     ndim = x.ndim
     order = list(range(ndim))
-    i, j = normalize_axis(first, ndim), normalize_axis(second, ndim)
+    i, j = normalize_axis(axis1, ndim), normalize_axis(axis2, ndim)
     order[i], order[j] = order[j], order[i]
     return permute_dims(x, order)
 
@@ -222,6 +242,7 @@ def flip(x: Tensor, axis: int | Sequence[int] | None = None) -> Tensor:
 
 
 @takes_tensor
+@method
 def expand_dims(x: Tensor, axis: int = 0) -> Tensor:
     """A view of x with a new axis of size 1 at position `axis` of the result."""
     position = normalize_axis(axis, x.ndim + 1)
@@ -257,6 +278,7 @@ def _common_dtype(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [astype(t, dtype) for t in tensors]
 
 
+@other_names
 def concat(tensors: Sequence[Tensor], axis: int | None = 0) -> Tensor:
     """The tensors joined along an existing axis, or flattened and joined if `axis` is None.
 
@@ -279,6 +301,7 @@ def concat(tensors: Sequence[Tensor], axis: int | None = 0) -> Tensor:
     return Concatenate(place)(*_common_dtype(tensors))
 
 
+@other_names
 def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     """Tensors of one shape joined along a new axis. Raises ValueError if shapes differ."""
     tensors = list(tensors)
