@@ -25,11 +25,14 @@ from needle.errors import *
 from needle.gradients import *
 from needle.init import rand as rand
 from needle.init import randn as randn
+from needle.ops.constants import *
 from needle.ops.creation import *
 from needle.ops.functions import *
+from needle.ops.inspection import *
 from needle.ops.random import *
 from needle.profiling.profiler import *
 from needle.profiling.rows import *
+from needle.sampling import *
 from needle.serialization import *
 from needle.tensor import *
 

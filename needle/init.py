@@ -72,9 +72,10 @@ def rand(
     device: DeviceLike = None,
     dtype: DTypeLike = "float32",
     requires_grad: bool = False,
+    generator: random.Generator | None = None,
 ) -> Tensor:
     """Numbers from the uniform distribution over [low, high)."""
-    return as_tensor(random.uniform(as_sizes(shape), low, high, dtype, device), requires_grad)
+    return as_tensor(random.uniform(as_sizes(shape), low, high, dtype, device, generator), requires_grad)
 
 
 def randn(
@@ -84,9 +85,10 @@ def randn(
     device: DeviceLike = None,
     dtype: DTypeLike = "float32",
     requires_grad: bool = False,
+    generator: random.Generator | None = None,
 ) -> Tensor:
     """Numbers from the normal distribution."""
-    return as_tensor(random.normal(as_sizes(shape), mean, std, dtype, device), requires_grad)
+    return as_tensor(random.normal(as_sizes(shape), mean, std, dtype, device, generator), requires_grad)
 
 
 def randb(

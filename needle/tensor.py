@@ -20,12 +20,13 @@ from needle.autograd import Value, backward, check_differentiable, is_grad_enabl
 from needle.backend.protocol import Device
 from needle.dtypes import DEFAULT_FLOAT, DType, DTypeLike, Scalar, Shape, is_float
 from needle.errors import DeviceError
-from needle.ops.creation import DeviceLike, as_array, as_device
+from needle.ops.creation import DeviceLike, as_array
+from needle.ops.familiar import DTypeMethods, FamiliarMethods, Size
 
 __all__ = ["Tensor"]
 
 
-class Tensor(Operators["Tensor"], Value):
+class Tensor(FamiliarMethods, DTypeMethods, Operators["Tensor"], Value):
     """An n-dimensional array on a device, with its place in the graph that `backward` walks.
 
     Args:
@@ -71,9 +72,9 @@ class Tensor(Operators["Tensor"], Value):
         return len(self.cached_data.shape)
 
     @property
-    def size(self) -> int:
-        """The number of elements."""
-        return self.cached_data.size
+    def size(self) -> Size:
+        """The number of elements; called, as in PyTorch, the shape."""
+        return Size(self.cached_data.shape, self.cached_data.size)
 
     @property
     def nbytes(self) -> int:
@@ -128,10 +129,6 @@ class Tensor(Operators["Tensor"], Value):
     def realize_cached_data(self) -> NDArray:
         """The array that holds the values, computed (the course's name)."""
         return self.cached_data.realize()
-
-    def to(self, device: DeviceLike) -> Tensor:
-        """This tensor on another device; gradients flow back to this one."""
-        return ops.to_device(self, as_device(device))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles of leaves go through the host, without the gradient; a computed tensor raises RuntimeError."""
@@ -241,9 +238,9 @@ class Tensor(Operators["Tensor"], Value):
             raise RuntimeError("a tensor that requires a gradient cannot be written into another; write its .data")
         self.cached_data[index] = value.cached_data if isinstance(value, Value) else value
 
-    def astype(self, dtype: DTypeLike) -> Tensor:
-        """Converted to `dtype`."""
-        return ops.astype(self, dtype)
+    def astype(self, dtype: DTypeLike, *, copy: bool = False) -> Tensor:
+        """Converted to `dtype`, and with `copy` a copy even where it has that dtype."""
+        return ops.astype(self, dtype, copy=copy)
 
     def reshape(self, *shape: int | Sequence[int]) -> Tensor:
         """Under another shape, given as a sequence or as arguments, one -1 inferred."""

@@ -1,5 +1,6 @@
 """Reverse-mode automatic differentiation: the graph of nodes and values, and the way back through it."""
 
+from needle.autograd.hooks import register_hook as register_hook
 from needle.autograd.modes import enable_grad as enable_grad
 from needle.autograd.modes import is_grad_enabled as is_grad_enabled
 from needle.autograd.modes import no_grad as no_grad

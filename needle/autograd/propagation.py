@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from needle.autograd.hooks import apply_hooks
 from needle.autograd.modes import set_grad
 from needle.autograd.nodes import FREED, Node, Op, Value, make_value
 from needle.autograd.overwritten import Overwritten
@@ -67,6 +68,8 @@ def propagate(
             grads = arrived.pop(id(source), None)
             if grads is None:
                 continue
+            if getattr(source, "hooks", None):
+                apply_hooks(source, grads, create_graph)
             if isinstance(source, Value):
                 on_gradient(source, grads[0])
                 continue

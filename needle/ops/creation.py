@@ -31,7 +31,19 @@ if TYPE_CHECKING:
     from needle.tensor import Tensor
 
 __all__ = [
-    "arange", "asarray", "empty", "empty_like", "eye", "full", "full_like", "linspace", "ones", "ones_like", "zeros",
+    "arange",
+    "asarray",
+    "empty",
+    "empty_like",
+    "eye",
+    "from_numpy",
+    "full",
+    "full_like",
+    "linspace",
+    "ones",
+    "ones_like",
+    "tensor",
+    "zeros",
     "zeros_like",
 ]  # fmt: skip
 
@@ -124,6 +136,26 @@ def asarray(
     if copy is False and not shared:
         raise ValueError("copy=False, but this data can only be copied to the device")
     return as_tensor(evaluation.copy(array) if copy and shared else array, requires_grad)
+
+
+def tensor(
+    data: Any, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False, **others: Any
+) -> Tensor:
+    """A copy of `data` as a tensor that by default requires no gradient: PyTorch's `tensor`, NumPy's `array`.
+
+    `data` is what `asarray` takes. `ndl.Tensor(data)`, the course's, requires a gradient if its dtype is floating.
+    """
+    unknown = set(others) - {"copy", "pin_memory"}
+    if unknown:
+        raise TypeError(f"tensor() has no argument {min(unknown)}")
+    return asarray(data, dtype, device, copy=True, requires_grad=requires_grad)
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """A NumPy array's values, copied, as a tensor on the default device. Raises TypeError for anything else."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"from_numpy: array must be a NumPy array, not a {type(array).__name__}; see asarray")
+    return asarray(array)
 
 
 def full(

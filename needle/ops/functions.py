@@ -4,13 +4,17 @@ A function is public because the `__all__` of its module names it. A new module 
 """
 
 from needle.ops.activation import *
+from needle.ops.aliases import *
 from needle.ops.arithmetic import *
+from needle.ops.arranging import *
 from needle.ops.comparison import *
 from needle.ops.exponential import *
+from needle.ops.floats import *
 from needle.ops.gather import *
 from needle.ops.matmul import *
 from needle.ops.reductions import *
 from needle.ops.shape import *
 from needle.ops.softmax import *
 from needle.ops.transfer import *
+from needle.ops.triangles import *
 from needle.ops.trigonometric import *

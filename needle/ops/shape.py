@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from needle.array import NDArray, evaluation, recording
+from needle.array.operators import TABLE
 from needle.array.views import as_shape, infer_shape, normalize_axes, normalize_axis, permutation
 from needle.autograd import Op
+from needle.backend.protocol import Device
 from needle.dtypes import DTypeLike, Shape, as_dtype, promote
 from needle.ops.base import check_tensor, data_of, method, takes_tensor
 from needle.ops.keywords import other_names
-from needle.strides import broadcast_shapes
+from needle.strides import broadcast_shapes, reshape_strides
 
 if TYPE_CHECKING:
     from needle.tensor import Tensor
@@ -151,21 +153,44 @@ class Concatenate(Op):
         return grad[self._spans(arrays)[index]]
 
 
+class Copy(Op):
+    name = "copy"
+
+    def compute(self, x: NDArray) -> NDArray:
+        return evaluation.copy(x)
+
+    def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
+        return grad
+
+
 @takes_tensor
-def astype(x: Tensor, dtype: DTypeLike) -> Tensor:
-    """x converted to `dtype`; x itself if it has it. Floats are cut towards zero on the way to integers."""
+def astype(x: Tensor, dtype: DTypeLike, *, copy: bool = False, device: Device | str | None = None) -> Tensor:
+    """x converted to `dtype`; x itself if it has it, or with `copy` a copy. Floats are cut towards zero for integers.
+
+    `device` is where the result shall be; by default where x is.
+    """
     wanted = as_dtype(dtype)
-    return x if x.dtype == wanted else Cast(wanted)(x)
+    if device is not None:
+        x = TABLE["to_device"](x, device)
+    if x.dtype == wanted:
+        return Copy()(x) if copy else x
+    return Cast(wanted)(x)
 
 
 @takes_tensor
-def reshape(x: Tensor, shape: Sequence[int] | int) -> Tensor:
+def reshape(x: Tensor, shape: Sequence[int] | int, *, copy: bool | None = None) -> Tensor:
     """The elements of x in C order under `shape`, in which one -1 is inferred; a view where possible.
 
-    Raises ValueError where the number of elements does not fit.
+    `copy=True` copies in any case. Raises ValueError where the number of elements does not fit, and with
+    `copy=False` where only a copy has that shape.
     """
     wanted = (int(shape),) if isinstance(shape, (int, np.integer)) else shape
-    target = infer_shape(wanted, data_of(x).size)
+    data = data_of(x)
+    target = infer_shape(wanted, data.size)
+    if copy:
+        x = Copy()(x)
+    elif copy is False and reshape_strides(data.shape, data.strides, target) is None:
+        raise ValueError(f"reshape: an array of shape {data.shape} has the shape {target} only as a copy")
     return x if target == x.shape else Reshape(target)(x)
 
 
