@@ -13,6 +13,7 @@ Importing needle opens no device and prints nothing.
 from needle import autograd as autograd
 from needle import data as data
 from needle import init as init
+from needle import namespace as namespace
 from needle import nn as nn
 from needle import ops as ops
 from needle import optim as optim
@@ -37,6 +38,9 @@ from needle.serialization import *
 from needle.tensor import *
 
 __version__ = "0.1.0"
+
+__array_api_version__ = namespace.ARRAY_API_VERSION
+__array_namespace_info__ = namespace.ArrayNamespaceInfo
 
 bool = bool_
 

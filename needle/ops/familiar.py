@@ -5,6 +5,7 @@ What is a function as well is a method by its declaration (`needle.ops.base.meth
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,9 @@ from needle.strides import is_contiguous, reshape_strides
 if TYPE_CHECKING:
     from needle.tensor import Tensor
 
+#: The versions of the Array API standard that needle's functions fit; each contains the ones before.
+ARRAY_API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12")
+
 #: Kinds of devices whose memory is the host's.
 _HOST_KINDS = ("cpu", "host")
 
@@ -78,6 +82,12 @@ class FamiliarMethods:
     """What `Tensor` has under the names of other libraries."""
 
     __slots__ = ()
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        """The module whose functions take this tensor (Array API). Raises ValueError for a version it does not know."""
+        if api_version not in (None, *ARRAY_API_VERSIONS):
+            raise ValueError(f"api_version={api_version!r} must be one of {', '.join(ARRAY_API_VERSIONS)}")
+        return sys.modules["needle"]
 
     # -- shape ----------------------------------------------------------------------------------
 
