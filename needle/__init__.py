@@ -26,6 +26,7 @@ from needle.errors import *
 from needle.gradients import *
 from needle.init import rand as rand
 from needle.init import randn as randn
+from needle.ops import linalg as linalg
 from needle.ops.constants import *
 from needle.ops.creation import *
 from needle.ops.functions import *

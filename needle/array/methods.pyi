@@ -139,6 +139,9 @@ class Methods(Generic[Result]):
     def divide(self, y: Result | float) -> Result:
         """The quotient x / y, in floating point also for integers."""
 
+    def dot(self, y: Result) -> Result:
+        """The product of two vectors, x · y, or of matrices, where NumPy's `dot` is `matmul`; a tensor without axes scales."""
+
     def eq(self, y: Result | float) -> Result:
         """Whether x == y, as bool; NaN equals nothing."""
 
@@ -189,6 +192,9 @@ class Methods(Generic[Result]):
 
     def hypot(self, y: Result | float) -> Result:
         """sqrt(x^2 + y^2) without overflow on the way; infinite if x or y is, even beside a NaN (IEEE 754)."""
+
+    def inner(self, y: Result) -> Result:
+        """Sums of products over the last axes of x and y; a tensor without axes scales."""
 
     def isclose(self, y: Result | float = 0.0, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Result:
         """Whether |x - y| <= atol + rtol * |y|, as bool. Infinities are close if equal, NaNs with `equal_nan` alone."""
@@ -283,6 +289,9 @@ class Methods(Generic[Result]):
     def multiply(self, y: Result | float) -> Result:
         """The product x * y; integers wrap around."""
 
+    def mv(self, y: Result) -> Result:
+        """The product of a matrix and a vector. Raises ValueError for other shapes."""
+
     def nan_to_num(self, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None, copy: bool = True) -> Result:
         """x with `nan` for NaN, `posinf` for infinity and `neginf` for -infinity, by default the dtype's extremes."""
 
@@ -301,8 +310,14 @@ class Methods(Generic[Result]):
     def nextafter(self, y: Result | float) -> Result:
         """The next number of the dtype after x towards y; y where they are equal. It has no gradient."""
 
+    def norm(self, ord: Any = None, axis: Axes = None, keepdims: bool = False, *, p: Any = None, dim: Axes = None, dims: Axes = None, axes: Axes = None, keepdim: bool = False) -> Result:
+        """`vector_norm` over one axis or over all, `matrix_norm` over two: NumPy's and PyTorch's `norm`."""
+
     def not_equal(self, y: Result | float) -> Result:
         """Whether x != y, as bool."""
+
+    def outer(self, y: Result) -> Result:
+        """Every element of x times every one of y: (n,) and (m,) give (n, m). Other shapes are flattened first."""
 
     def positive(self) -> Result:
         """x itself, as a new tensor."""
@@ -429,3 +444,6 @@ class Methods(Generic[Result]):
 
     def var(self, axis: Axes = None, keepdims: bool = False, correction: float = 0, *, dim: Axes = None, dims: Axes = None, axes: Axes = None, keepdim: bool = False, unbiased: float = 0, ddof: float = 0) -> Result:
         """The variance over `axis`: squared deviations from the mean, summed and divided by n - correction."""
+
+    def vdot(self, y: Result) -> Result:
+        """The product of x and y, flattened, as vectors."""

@@ -11,6 +11,9 @@ from needle.ops.comparison import *
 from needle.ops.exponential import *
 from needle.ops.floats import *
 from needle.ops.gather import *
+from needle.ops.linalg.norms import norm as norm
+from needle.ops.linalg.products import *
+from needle.ops.linalg.standard import cross as cross
 from needle.ops.matmul import *
 from needle.ops.reductions import *
 from needle.ops.shape import *

@@ -82,8 +82,11 @@ def test_values(device: ndl.Device) -> None:
 
 
 def test_gradients(device: ndl.Device) -> None:
+    """All of them on NumPy, where nothing is compiled; elsewhere those that write into part of an array."""
     dtype = np.float64 if device.supports(ndl.float64) else np.float32
-    gradchecks({name: (function, [X.astype(dtype)]) for name, (function, _) in CASES.items()})
+    few = ("tile", "repeat by numbers", "roll", "diff with ends", "diagonal above", "diag of a vector", "tril below")
+    chosen = {n: c for n, c in CASES.items() if device.name == "numpy" or n in few}
+    gradchecks({name: (function, [X.astype(dtype)]) for name, (function, _) in chosen.items()})
 
 
 def test_no_elements_and_other_dtypes(device: ndl.Device) -> None:
