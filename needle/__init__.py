@@ -10,6 +10,8 @@
 Importing needle opens no device and prints nothing.
 """
 
+from contextlib import suppress as _suppress
+
 from needle import autograd as autograd
 from needle import data as data
 from needle import init as init
@@ -26,6 +28,7 @@ from needle.errors import *
 from needle.gradients import *
 from needle.init import rand as rand
 from needle.init import randn as randn
+from needle.interop.dlpack import *
 from needle.ops import linalg as linalg
 from needle.ops.constants import *
 from needle.ops.creation import *
@@ -44,6 +47,9 @@ __array_api_version__ = namespace.ARRAY_API_VERSION
 __array_namespace_info__ = namespace.ArrayNamespaceInfo
 
 bool = bool_
+
+with _suppress(ImportError):  # einops finds tensors by a class that this module declares
+    from needle.interop import einops as _einops  # noqa: F401
 
 # The course's name.
 TensorOp = Op

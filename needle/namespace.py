@@ -8,7 +8,7 @@ from needle.backend.protocol import Device
 from needle.backend.registry import default_device
 from needle.backend.registry import device as find_device
 from needle.backend.registry import devices as find_devices
-from needle.dtypes import ALL, DEFAULT_FLOAT, DEFAULT_INT, DType
+from needle.dtypes import ALL, DEFAULT_FLOAT, DEFAULT_INT, DType, float16
 from needle.ops.creation import DeviceLike, as_device
 from needle.ops.familiar import ARRAY_API_VERSIONS
 from needle.ops.inspection import isdtype
@@ -40,7 +40,10 @@ class ArrayNamespaceInfo:
         return {"real floating": DEFAULT_FLOAT, "integral": DEFAULT_INT, "indexing": DEFAULT_INT}
 
     def dtypes(self, *, device: DeviceLike = None, kind: Any = None) -> dict[str, DType]:
-        """The dtypes that tensors on `device` can have, by name; those of `kind`, as for `isdtype`, if it is given."""
+        """The standard's dtypes that tensors on `device` can have, by name; those of `kind` (see `isdtype`) if given.
+
+        float16 is not among them: the standard does not have it.
+        """
         place = as_device(device)
-        usable = [dtype for dtype in ALL if place.supports(dtype)]
+        usable = [dtype for dtype in ALL if dtype != float16 and place.supports(dtype)]
         return {dtype.name: dtype for dtype in usable if kind is None or isdtype(dtype, kind)}

@@ -22,11 +22,12 @@ from needle.dtypes import DEFAULT_FLOAT, DType, DTypeLike, Scalar, Shape, is_flo
 from needle.errors import DeviceError
 from needle.ops.creation import DeviceLike, as_array
 from needle.ops.familiar import DTypeMethods, FamiliarMethods, Size
+from needle.ops.sharing import DLPackMethods
 
 __all__ = ["Tensor"]
 
 
-class Tensor(FamiliarMethods, DTypeMethods, Operators["Tensor"], Value):
+class Tensor(FamiliarMethods, DTypeMethods, DLPackMethods, Operators["Tensor"], Value):
     """An n-dimensional array on a device, with its place in the graph that `backward` walks.
 
     Args:
@@ -164,6 +165,9 @@ class Tensor(FamiliarMethods, DTypeMethods, Operators["Tensor"], Value):
 
     def __float__(self) -> float:
         return float(self.cached_data)
+
+    def __complex__(self) -> complex:
+        return complex(self.cached_data)
 
     def __int__(self) -> int:
         return int(self.cached_data)

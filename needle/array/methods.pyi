@@ -343,8 +343,8 @@ class Methods(Generic[Result]):
     def repeat_interleave(self, repeats: int | Sequence[int] | Any = 1, axis: int | None = None, *, dim: int | None = None, dims: int | None = None, axes: int | None = None) -> Result:
         """`repeat` under PyTorch's name."""
 
-    def roll(self, shifts: int | Sequence[int] = 1, axis: int | Sequence[int] | None = None, *, dim: int | Sequence[int] | None = None, dims: int | Sequence[int] | None = None, axes: int | Sequence[int] | None = None) -> Result:
-        """x with its elements moved on by `shifts` along `axis`; what leaves at the end comes back at the beginning."""
+    def roll(self, shift: int | Sequence[int] = 1, axis: int | Sequence[int] | None = None, *, shifts: int | Sequence[int] = 1, dim: int | Sequence[int] | None = None, dims: int | Sequence[int] | None = None, axes: int | Sequence[int] | None = None) -> Result:
+        """x with its elements moved on by `shift` along `axis`; what leaves at the end comes back at the beginning."""
 
     def round(self) -> Result:
         """The nearest whole number, halves to the even one (IEEE 754, NumPy, PyTorch)."""

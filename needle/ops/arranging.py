@@ -226,23 +226,23 @@ def repeat_interleave(x: Tensor, repeats: int | Sequence[int] | Any = 1, axis: i
 
 @takes_tensor
 @method
-def roll(x: Tensor, shifts: int | Sequence[int] = 1, axis: int | Sequence[int] | None = None) -> Tensor:
-    """x with its elements moved on by `shifts` along `axis`; what leaves at the end comes back at the beginning.
+def roll(x: Tensor, shift: int | Sequence[int] = 1, axis: int | Sequence[int] | None = None) -> Tensor:
+    """x with its elements moved on by `shift` along `axis`; what leaves at the end comes back at the beginning.
 
     Without an axis the flattened x is rolled. Several axes take a shift each, or one for all.
     """
     if axis is None:
-        return reshape(_rolled(reshape(x, (-1,)), shifts, (0,)), x.shape)
-    return _rolled(x, shifts, tuple(axis) if isinstance(axis, Sequence) else (axis,))
+        return reshape(_rolled(reshape(x, (-1,)), shift, (0,)), x.shape)
+    return _rolled(x, shift, tuple(axis) if isinstance(axis, Sequence) else (axis,))
 
 
-def _rolled(x: Tensor, shifts: int | Sequence[int], axes: Sequence[int]) -> Tensor:
-    steps = tuple(shifts) if isinstance(shifts, Sequence) else (shifts,) * len(axes)
+def _rolled(x: Tensor, shift: int | Sequence[int], axes: Sequence[int]) -> Tensor:
+    steps = tuple(shift) if isinstance(shift, Sequence) else (shift,) * len(axes)
     places = [normalize_axis(a, x.ndim) for a in axes] or [0]
     if len(places) == 1:
         places *= len(steps)  # NumPy adds up several shifts along one axis
     if len(steps) != len(places):
-        raise ValueError(f"roll: shifts={shifts} and axis={axes} differ in number")
+        raise ValueError(f"roll: shift={shift} and axis={axes} differ in number")
     for step, place in zip(steps, places, strict=True):
         size = x.shape[place]
         start = -python_operator.index(step) % size if size else 0

@@ -175,13 +175,12 @@ def _filled(
     name: str,
     value: Scalar | None,
     sizes: tuple[Any, ...],
-    shape: Any,
     dtype: DTypeLike,
     device: DeviceLike,
     requires_grad: bool,
 ) -> Tensor:
     """A tensor filled with `value`, or with anything for None, of the shape that the arguments of `name` tell."""
-    found, rest = _shape_of(name, sizes, shape)
+    found, rest = _shape_of(sizes)
     options = dict(zip(("dtype", "device", "requires_grad"), rest, strict=False))
     if len(rest) > 3 or (options and dtype is not None) or (len(rest) > 1 and device is not None):
         raise TypeError(f"{name}{sizes} has too many arguments: a shape, a dtype and a device are expected")
@@ -192,19 +191,17 @@ def _filled(
     return as_tensor(array, options.get("requires_grad", requires_grad))
 
 
-def _shape_of(name: str, sizes: tuple[Any, ...], shape: Any) -> tuple[Shape, tuple[Any, ...]]:
-    """The shape that comes first among the arguments `sizes`, or is `shape`, and the arguments after it.
+def _shape_of(sizes: tuple[Any, ...]) -> tuple[Shape, tuple[Any, ...]]:
+    """The shape that comes first among the arguments `sizes`, and the arguments after it.
 
     A shape is a sequence, or each argument up to the first that is not an int is the size of an axis.
     """
-    if shape is not None:
-        return as_shape(shape), sizes
-    if sizes and isinstance(sizes[0], Sequence) and not isinstance(sizes[0], str):
+    if isinstance(sizes[0], Sequence):
         return as_shape(sizes[0]), sizes[1:]
-    count = next((i for i, size in enumerate(sizes) if not hasattr(size, "__index__")), len(sizes))
-    if not count and sizes:
+    count = next((i for i, size in enumerate(sizes) if not isinstance(size, (int, np.integer))), len(sizes))
+    if not count:
         as_shape(sizes[0])  # which says what is wrong with it
-    return as_shape(sizes[:count]), sizes[count:]
+    return as_shape(sizes[: count or 1]), sizes[count or 1 :]
 
 
 def as_sizes(sizes: tuple[Any, ...]) -> Shape:
@@ -213,27 +210,27 @@ def as_sizes(sizes: tuple[Any, ...]) -> Shape:
 
 
 def zeros(
-    *sizes: Any, shape: Any = None, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
+    shape: Any = (), *sizes: Any, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:
     """A tensor of zeros, by default of float32: `zeros(2, 3)`, `zeros((2, 3))` or `zeros((2, 3), dtype, device)`.
 
     Raises TypeError for a shape that is not of ints, ValueError for a negative size; so do `ones` and `empty`.
     """
-    return _filled("zeros", 0, sizes, shape, dtype, device, requires_grad)
+    return _filled("zeros", 0, (shape, *sizes), dtype, device, requires_grad)
 
 
 def ones(
-    *sizes: Any, shape: Any = None, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
+    shape: Any = (), *sizes: Any, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:
     """A tensor of ones; the arguments are those of `zeros`."""
-    return _filled("ones", 1, sizes, shape, dtype, device, requires_grad)
+    return _filled("ones", 1, (shape, *sizes), dtype, device, requires_grad)
 
 
 def empty(
-    *sizes: Any, shape: Any = None, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
+    shape: Any = (), *sizes: Any, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:
     """A tensor whose values are undefined; the arguments are those of `zeros`."""
-    return _filled("empty", None, sizes, shape, dtype, device, requires_grad)
+    return _filled("empty", None, (shape, *sizes), dtype, device, requires_grad)
 
 
 @takes_tensor

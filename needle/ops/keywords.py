@@ -21,6 +21,7 @@ OTHER_NAMES: dict[str, tuple[str, ...]] = {
     "axes": ("dims", "axis"),
     "keepdims": ("keepdim",),
     "correction": ("unbiased", "ddof"),
+    "shift": ("shifts",),
 }
 
 

@@ -129,8 +129,8 @@ FACTORIZATIONS: dict[str, tuple[Callable[..., Any], tuple[np.ndarray, ...]]] = {
 
 
 #: What is computed on every device: each kind of work that is not left to LAPACK. The rest is of the same parts.
-ON_DEVICES = ("tensordot of pairs", "vecdot", "kron", "cross of rows", "vector_norm", "vector_norm inf", "matrix_norm 1",
-              "cholesky", "qr, wide")  # fmt: skip
+ON_DEVICES = ("tensordot of pairs", "vecdot", "kron", "cross of rows", "vector_norm", "vector_norm inf",
+              "matrix_norm 1", "cholesky", "qr, wide")  # fmt: skip
 
 
 def test_products_and_norms(device: ndl.Device) -> None:

@@ -32,10 +32,14 @@ ALIASES = {"bool": "bool_", "TensorOp": "Op"}
 OWN_NAMESPACES = ("needle.init", "needle.nn.init", "needle.nn.utils")
 
 
+#: What exports nothing, the second only for those who have einops.
+PASSED_OVER = ("needle.backend.opencl", "needle.interop.einops")
+
+
 def modules() -> Iterator[ModuleType]:
-    """Every module of needle but the OpenCL backend's, which exports nothing."""
+    """Every module of needle that may export something."""
     for info in pkgutil.walk_packages(ndl.__path__, "needle."):
-        if not info.name.endswith("__main__") and not info.name.startswith("needle.backend.opencl"):
+        if not info.name.endswith("__main__") and not info.name.startswith(PASSED_OVER):
             yield importlib.import_module(info.name)
 
 

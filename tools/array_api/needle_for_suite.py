@@ -5,6 +5,7 @@ The suite asks for the dtype of a complex number when it is imported, even where
 
 from __future__ import annotations
 
+import functools
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ def __getattr__(name: str) -> Any:
     return getattr(needle, name)
 
 
+@functools.wraps(needle.asarray)
 def asarray(obj: Any, /, *args: Any, **kwargs: Any) -> Any:
     """`needle.asarray`, and for a complex number something whose dtype is none."""
     return SimpleNamespace(dtype=None) if isinstance(obj, complex) else needle.asarray(obj, *args, **kwargs)
