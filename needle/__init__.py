@@ -23,6 +23,11 @@ from needle.array import *
 from needle.autograd import *
 from needle.backend.protocol import *
 from needle.backend.registry import *
+from needle.derivatives import hessian as hessian
+from needle.derivatives import hvp as hvp
+from needle.derivatives import jacobian as jacobian
+from needle.derivatives import jvp as jvp
+from needle.derivatives import vjp as vjp
 from needle.dtypes import *
 from needle.errors import *
 from needle.gradients import *
