@@ -174,7 +174,7 @@ def _gradient_of(f: Callable[..., Any], several: bool) -> Callable[..., Any]:
 
 
 def hessian(f: Callable[..., Any], inputs: Any, create_graph: bool = False) -> Any:
-    """The second derivatives of f(*inputs), one element: shape input.shape + input.shape; several give tuples of tuples.
+    """The second derivatives of f(*inputs), one element, of shape input.shape + input.shape; tuples for several.
 
     The Jacobian of the gradient. Raises ValueError for a function that returns more than one element; so does `hvp`.
     """

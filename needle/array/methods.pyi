@@ -112,6 +112,12 @@ class Methods(Generic[Result]):
     def clamp(self, min: Result | float | None = None, max: Result | float | None = None) -> Result:
         """x limited to [min, max], either of which may be None; NaN if x or a limit is NaN."""
 
+    def clamp_max(self, max: Any = None) -> Result:
+        """x, but not above `max`."""
+
+    def clamp_min(self, min: Any = None) -> Result:
+        """x, but not below `min`."""
+
     def clip(self, min: Result | float | None = None, max: Result | float | None = None) -> Result:
         """x limited to [min, max], either of which may be None; NaN if x or a limit is NaN."""
 
@@ -168,6 +174,12 @@ class Methods(Generic[Result]):
 
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Result:
         """x with the axes from `start_dim` to `end_dim` (inclusive) joined into one."""
+
+    def fliplr(self) -> Result:
+        """A view with axis 1 read backwards."""
+
+    def flipud(self) -> Result:
+        """A view with axis 0 read backwards."""
 
     def floor(self) -> Result:
         """The largest whole number not above x."""
@@ -352,6 +364,9 @@ class Methods(Generic[Result]):
     def rsqrt(self) -> Result:
         """1 / sqrt(x)."""
 
+    def select(self, dim: int = 0, index: int = 0) -> Result:
+        """The view of x at one index of an axis, without that axis. Raises IndexError for an index out of range."""
+
     def sigmoid(self) -> Result:
         """The logistic function 1 / (1 + exp(-x))."""
 
@@ -399,6 +414,9 @@ class Methods(Generic[Result]):
 
     def swapdims(self, axis1: int = -2, axis2: int = -1) -> Result:
         """A view of x with two axes exchanged, by default the last two."""
+
+    def t(self) -> Result:
+        """A view of a matrix with its axes exchanged; of a vector itself. Raises ValueError for more than two axes."""
 
     def tan(self) -> Result:
         """Tangent."""

@@ -107,6 +107,7 @@ class FamiliarMethods:
         return int(self.cached_data.size)
 
     nelement = numel
+    ndimension = dim
 
     def stride(self: Any, dim: int | None = None) -> Any:
         """Distances between neighbours in memory along each axis, or along `dim`, in elements."""

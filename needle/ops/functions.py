@@ -8,6 +8,7 @@ from needle.ops.aliases import *
 from needle.ops.arithmetic import *
 from needle.ops.arranging import *
 from needle.ops.comparison import *
+from needle.ops.compositions import *
 from needle.ops.einsum import *
 from needle.ops.exponential import *
 from needle.ops.floats import *
