@@ -130,7 +130,7 @@ class Methods(Generic[Result]):
     def cosh(self) -> Result:
         """Hyperbolic cosine."""
 
-    def diag(self, k: int = 0) -> Result:
+    def diag(self, k: int = 0, *, diagonal: int = 0) -> Result:
         """The k-th diagonal of a matrix, or the matrix with the vector x on that diagonal and zeros elsewhere."""
 
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Result:
@@ -436,10 +436,10 @@ class Methods(Generic[Result]):
     def transpose(self, axes: int | Sequence[int] | None = None, dim1: int | None = None, *others: int, dim0: int | None = None, dims: int | Sequence[int] | None = None, axis: int | Sequence[int] | None = None) -> Result:
         """A view of x with axes exchanged: by default the last two (the course's `transpose`), or the two that are named."""
 
-    def tril(self, k: int = 0) -> Result:
+    def tril(self, k: int = 0, *, diagonal: int = 0) -> Result:
         """x with zeros above the k-th diagonal of its last two axes. Raises ValueError for fewer axes."""
 
-    def triu(self, k: int = 0) -> Result:
+    def triu(self, k: int = 0, *, diagonal: int = 0) -> Result:
         """x with zeros below the k-th diagonal of its last two axes. Raises ValueError for fewer axes."""
 
     def true_divide(self, y: Result | float) -> Result:

@@ -22,6 +22,7 @@ OTHER_NAMES: dict[str, tuple[str, ...]] = {
     "keepdims": ("keepdim",),
     "correction": ("unbiased", "ddof"),
     "shift": ("shifts",),
+    "k": ("diagonal",),
 }
 
 
