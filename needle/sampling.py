@@ -16,6 +16,7 @@ import numpy as np
 from needle.array.views import as_shape
 from needle.dtypes import DType, DTypeLike, Shape, as_dtype, integer_limits, is_float, is_integer
 from needle.ops import philox, random
+from needle.ops.base import takes_tensor
 from needle.ops.creation import DeviceLike, as_tensor, asarray
 from needle.ops.random import Generator, default_generator
 from needle.tensor import Tensor
@@ -96,6 +97,7 @@ def randperm(
     return asarray(order.astype(as_dtype(dtype)), device=device)
 
 
+@takes_tensor
 def multinomial(
     input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
 ) -> Tensor:
@@ -148,6 +150,7 @@ def normal(
     return mean + std * as_tensor(random.normal(shape, 0.0, 1.0, like.dtype, like.device, generator))
 
 
+@takes_tensor
 def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
     """1 with the probability that stands at each place of `input`, else 0, in its dtype. It has no gradient."""
     drawn = as_tensor(random.uniform(input.shape, 0.0, 1.0, input.dtype, input.device, generator))
@@ -161,6 +164,7 @@ def _like(x: Tensor, dtype: DTypeLike) -> tuple[Shape, DType]:
     return x.shape, wanted
 
 
+@takes_tensor
 def rand_like(
     x: Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None, generator: Generator | None = None
 ) -> Tensor:
@@ -169,6 +173,7 @@ def rand_like(
     return as_tensor(random.uniform(shape, 0.0, 1.0, wanted, device or x.device, generator))
 
 
+@takes_tensor
 def randn_like(
     x: Tensor, *, dtype: DTypeLike = None, device: DeviceLike = None, generator: Generator | None = None
 ) -> Tensor:
