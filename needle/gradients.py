@@ -46,7 +46,7 @@ def value_and_grad(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -
         with enable_grad():
             inputs = list(args)
             for i in positions:
-                inputs[i] = _variable(args[i], i)
+                inputs[i] = as_variable(args[i], i)
             result = f(*inputs, **kwargs)
             if result.size != 1:
                 raise ValueError(f"grad needs a function that returns one element; it returned shape {result.shape}")
@@ -69,7 +69,8 @@ def grad(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -> Callable
     return differentiated
 
 
-def _variable(arg: Any, position: int) -> Value:
+def as_variable(arg: Any, position: int) -> Value:
+    """What a function is applied to, to be differentiated by it: of the values of `arg`, argument number `position`."""
     tensor = arg if isinstance(arg, Value) else asarray(arg)
     if not is_float(tensor.cached_data.dtype):
         raise TypeError(f"argument {position} has dtype {tensor.cached_data.dtype}; a gradient needs a floating one")

@@ -13,7 +13,7 @@ import numpy as np
 
 from needle.dtypes import DTypeLike, Scalar, Shape
 from needle.ops import creation, gather, random
-from needle.ops.creation import DeviceLike, as_tensor
+from needle.ops.creation import DeviceLike, as_sizes, as_tensor
 from needle.tensor import Tensor
 
 __all__ = [
@@ -33,12 +33,12 @@ def constant(
 
 def ones(*shape: int, device: DeviceLike = None, dtype: DTypeLike = "float32", requires_grad: bool = False) -> Tensor:
     """A tensor of ones."""
-    return creation.ones(shape, dtype, device, requires_grad)
+    return creation.ones(*shape, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def zeros(*shape: int, device: DeviceLike = None, dtype: DTypeLike = "float32", requires_grad: bool = False) -> Tensor:
     """A tensor of zeros."""
-    return creation.zeros(shape, dtype, device, requires_grad)
+    return creation.zeros(*shape, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def ones_like(array: Tensor, *, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
@@ -72,9 +72,10 @@ def rand(
     device: DeviceLike = None,
     dtype: DTypeLike = "float32",
     requires_grad: bool = False,
+    generator: random.Generator | None = None,
 ) -> Tensor:
     """Numbers from the uniform distribution over [low, high)."""
-    return as_tensor(random.uniform(shape, low, high, dtype, device), requires_grad)
+    return as_tensor(random.uniform(as_sizes(shape), low, high, dtype, device, generator), requires_grad)
 
 
 def randn(
@@ -84,16 +85,17 @@ def randn(
     device: DeviceLike = None,
     dtype: DTypeLike = "float32",
     requires_grad: bool = False,
+    generator: random.Generator | None = None,
 ) -> Tensor:
     """Numbers from the normal distribution."""
-    return as_tensor(random.normal(shape, mean, std, dtype, device), requires_grad)
+    return as_tensor(random.normal(as_sizes(shape), mean, std, dtype, device, generator), requires_grad)
 
 
 def randb(
     *shape: int, p: float = 0.5, device: DeviceLike = None, dtype: DTypeLike = "bool", requires_grad: bool = False
 ) -> Tensor:
     """True (1) with probability `p`, else False (0)."""
-    return as_tensor(random.bernoulli(shape, p, dtype, device), requires_grad)
+    return as_tensor(random.bernoulli(as_sizes(shape), p, dtype, device), requires_grad)
 
 
 # -- scaled random values ---------------------------------------------------------------------------

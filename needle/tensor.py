@@ -20,14 +20,15 @@ from needle.autograd import Value, backward, check_differentiable, is_grad_enabl
 from needle.backend.protocol import Device
 from needle.dtypes import DEFAULT_FLOAT, DType, DTypeLike, Scalar, Shape, is_float
 from needle.errors import DeviceError
-from needle.ops.creation import DeviceLike, as_array, as_device
+from needle.ops.creation import DeviceLike, as_array
+from needle.ops.familiar import DTypeMethods, FamiliarMethods, Size
 from needle.ops.numpy_functions import NumpyFunctions
-from needle.ops.reductions import Axes
+from needle.ops.sharing import DLPackMethods
 
 __all__ = ["Tensor"]
 
 
-class Tensor(NumpyFunctions, Operators["Tensor"], Value):
+class Tensor(NumpyFunctions, FamiliarMethods, DTypeMethods, DLPackMethods, Operators["Tensor"], Value):
     """An n-dimensional array on a device, with its place in the graph that `backward` walks.
 
     Args:
@@ -72,9 +73,9 @@ class Tensor(NumpyFunctions, Operators["Tensor"], Value):
         return len(self.cached_data.shape)
 
     @property
-    def size(self) -> int:
-        """The number of elements."""
-        return self.cached_data.size
+    def size(self) -> Size:
+        """The number of elements; called, as in PyTorch, the shape."""
+        return Size(self.cached_data.shape, self.cached_data.size)
 
     @property
     def nbytes(self) -> int:
@@ -130,10 +131,6 @@ class Tensor(NumpyFunctions, Operators["Tensor"], Value):
         """The array that holds the values, computed (the course's name)."""
         return self.cached_data.realize()
 
-    def to(self, device: DeviceLike) -> Tensor:
-        """This tensor on another device; gradients flow back to this one."""
-        return ops.to_device(self, as_device(device))
-
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles of leaves go through the host, without the gradient; a computed tensor raises RuntimeError."""
         self._check_leaf()
@@ -163,24 +160,14 @@ class Tensor(NumpyFunctions, Operators["Tensor"], Value):
             )
         return self.cached_data.__array__(dtype, copy)
 
-    def __dlpack__(self, *, copy: bool | None = None, **options: Any) -> Any:
-        """The values as DLPack hands them to other libraries, a copy on the host. Raises what NumPy is refused by.
-
-        `torch.tensor(x)` and `np.from_dlpack(x)` ask for it. Raises BufferError for `copy=False`.
-        """
-        if copy is False:
-            raise BufferError("a tensor on a device cannot be handed on without a copy to the host")
-        return np.asarray(self).__dlpack__(**options)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        """The host, where `__dlpack__` copies the values to."""
-        return 1, 0
-
     def __bool__(self) -> bool:
         return bool(self.cached_data)
 
     def __float__(self) -> float:
         return float(self.cached_data)
+
+    def __complex__(self) -> complex:
+        return complex(self.cached_data)
 
     def __int__(self) -> int:
         return int(self.cached_data)
@@ -255,9 +242,9 @@ class Tensor(NumpyFunctions, Operators["Tensor"], Value):
             raise RuntimeError("a tensor that requires a gradient cannot be written into another; write its .data")
         self.cached_data[index] = value.cached_data if isinstance(value, Value) else value
 
-    def astype(self, dtype: DTypeLike) -> Tensor:
-        """Converted to `dtype`."""
-        return ops.astype(self, dtype)
+    def astype(self, dtype: DTypeLike, *, copy: bool = False) -> Tensor:
+        """Converted to `dtype`, and with `copy` a copy even where it has that dtype."""
+        return ops.astype(self, dtype, copy=copy)
 
     def reshape(self, *shape: int | Sequence[int]) -> Tensor:
         """Under another shape, given as a sequence or as arguments, one -1 inferred."""
@@ -267,23 +254,18 @@ class Tensor(NumpyFunctions, Operators["Tensor"], Value):
         """Repeated to `shape`."""
         return ops.broadcast_to(self, as_shape(shape))
 
-    def permute(self, *axes: int | Sequence[int]) -> Tensor:
-        """With the axes in the order given, as a sequence or as arguments."""
+    def permute(self, *axes: int | Sequence[int], dims: Sequence[int] | None = None) -> Tensor:
+        """With the axes in the order given, as a sequence, as `dims` or as arguments."""
+        axes = axes if dims is None else (dims,)
         return ops.permute_dims(self, axes[0] if len(axes) == 1 and is_several(axes[0]) else axes)  # type: ignore[arg-type]
 
-    def flip(self, axis: Axes = None) -> Tensor:
-        """Read backwards along `axis`."""
-        return ops.flip(self, axis)
+    def flip(self, *axis: int | Sequence[int] | None, **names: Any) -> Tensor:
+        """Read backwards along the axes given, as one argument or as several; along all if none is given."""
+        return ops.flip(self, *((axis,) if len(axis) > 1 else axis), **names)
 
     def sum_to(self, shape: Shape) -> Tensor:
         """Summed over the axes along which `shape` was broadcast to this shape."""
         return ops.sum_to(self, shape)
-
-    # -- reductions, under the Array API's `axis` and the course's `axes` -----------------------------
-
-    def sum(self, axis: Axes = None, keepdims: bool = False, *, axes: Axes = None) -> Tensor:
-        """The sum over `axis` (the course's name is `axes`)."""
-        return ops.sum(self, axes if axis is None else axis, keepdims)
 
 
 Value.result_class = Tensor

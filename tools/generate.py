@@ -55,6 +55,7 @@ def table() -> str:
 
 STUB_HEADER = """\
 # Written by `python tools/generate.py` from the declarations in needle/ops/.
+# fmt: off
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
@@ -77,10 +78,26 @@ def stub() -> str:
 def signature(name: str, function: Callable[..., Any]) -> str:
     """One method of the stub. The function's first argument is `self`, and a tensor becomes the class's own."""
     declared = inspect.signature(function)
-    arguments = ["self", *(str(p) for p in list(declared.parameters.values())[1:])]
+    arguments = ["self", *(str(p) for p in with_other_names(function, list(declared.parameters.values())[1:]))]
     head = f"    def {name}({', '.join(arguments)}) -> {declared.return_annotation}:"
     head = re.sub(r"\bTensor\b", "Result", head.replace("'", ""))
     return f'{head}\n        """{summary(function)}"""\n'
+
+
+def with_other_names(function: Callable[..., Any], declared: list[inspect.Parameter]) -> list[inspect.Parameter | str]:
+    """The parameters of a method, and those by whose names it takes them as well, as keywords."""
+    others = [
+        parameter.replace(name=other, kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in declared
+        for other, name in getattr(function, "other_names", {}).items()
+        if name == parameter.name
+    ]
+    kinds = {parameter.kind for parameter in declared}
+    marked = {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_POSITIONAL} & kinds
+    plain: list[inspect.Parameter | str] = [p for p in declared if p.kind is not inspect.Parameter.KEYWORD_ONLY]
+    keywords = [p for p in declared if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    star = ["*"] if (others or keywords) and inspect.Parameter.VAR_POSITIONAL not in marked else []
+    return [*plain, *star, *keywords, *others]
 
 
 # ---------------------------------------------------------------------------------------------------

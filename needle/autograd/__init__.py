@@ -1,5 +1,9 @@
 """Reverse-mode automatic differentiation: the graph of nodes and values, and the way back through it."""
 
+from collections.abc import Callable
+from typing import Any
+
+from needle.autograd.hooks import register_hook as register_hook
 from needle.autograd.modes import enable_grad as enable_grad
 from needle.autograd.modes import is_grad_enabled as is_grad_enabled
 from needle.autograd.modes import no_grad as no_grad
@@ -14,5 +18,13 @@ from needle.autograd.propagation import backward as backward
 from needle.autograd.propagation import gradients as gradients
 from needle.autograd.propagation import propagate as propagate
 from needle.autograd.propagation import topological_order as topological_order
+
+#: Derivatives of tensors and functions, which `needle.derivatives` sets: they stand on tensors.
+grad: Callable[..., Any]
+jacobian: Callable[..., Any]
+hessian: Callable[..., Any]
+vjp: Callable[..., Any]
+jvp: Callable[..., Any]
+hvp: Callable[..., Any]
 
 __all__ = ["Op", "Value", "enable_grad", "is_grad_enabled", "no_grad"]

@@ -8,7 +8,7 @@ values that it was applied to, never its outputs, so that a graph nobody holds i
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar
 from weakref import ref
 
@@ -85,9 +85,10 @@ class Node:
         results, result_versions: the arrays that came of it, and their versions then.
         several: whether `compute` returned a tuple.
         existing: for each output a weak reference to its value, which holds the node.
+        hooks: only where somebody registered some (`needle.autograd.hooks`), with the number of the output of each.
     """
 
-    __slots__ = ("args", "arrays", "existing", "op", "result_versions", "results", "several", "versions")
+    __slots__ = ("args", "arrays", "existing", "hooks", "op", "result_versions", "results", "several", "versions")
 
     op: Op
     args: tuple[Any, ...]
@@ -97,6 +98,7 @@ class Node:
     result_versions: list[int]
     several: bool
     existing: list[ref[Value]]
+    hooks: list[tuple[int, Callable[[Any], Any]]]
 
     @property
     def inputs(self) -> tuple[Value, ...]:
@@ -147,7 +149,7 @@ class Node:
 class Value:
     """An array in the graph: output number `index` of `node`, or a leaf, whose node is None."""
 
-    __slots__ = ("__weakref__", "_requires_grad", "cached_data", "grad", "index", "node")
+    __slots__ = ("__weakref__", "_requires_grad", "cached_data", "grad", "hooks", "index", "node")
 
     #: The class of operations' results; `needle.tensor` sets it.
     result_class: ClassVar[type[Value]]
@@ -156,6 +158,7 @@ class Value:
     node: Node | None
     index: int
     grad: Any
+    hooks: list[tuple[int, Callable[[Any], Any]]]  # of a leaf, as a node has them
     _requires_grad: bool
 
     def _set(self, data: Any, requires_grad: bool) -> None:
@@ -197,6 +200,7 @@ class Value:
         """The values this one was computed from; empty for a leaf."""
         return () if self.node is None else self.node.inputs
 
+    @property
     def is_leaf(self) -> bool:
         """Whether no recorded operation made this value."""
         return self.node is None

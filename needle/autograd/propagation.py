@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from needle.autograd.hooks import apply_hooks
 from needle.autograd.modes import set_grad
 from needle.autograd.nodes import FREED, Node, Op, Value, as_array_like, make_value
 from needle.autograd.overwritten import Overwritten
@@ -67,6 +68,8 @@ def propagate(
             grads = arrived.pop(id(source), None)
             if grads is None:
                 continue
+            if getattr(source, "hooks", None):
+                apply_hooks(source, grads, create_graph)
             if isinstance(source, Value):
                 on_gradient(source, grads[0])
                 continue
@@ -157,7 +160,7 @@ def backward(root: Value, seed: Any, create_graph: bool = False, retain_graph: b
     taken: dict[int, object] = {id(memory(seed)): memory(seed)}
 
     def accumulate(value: Value, grad: Any) -> None:
-        if value.is_leaf():  # what is written into one leaf's gradient must not show in another's
+        if value.is_leaf:  # what is written into one leaf's gradient must not show in another's
             if id(memory(grad)) in taken:
                 with set_grad(create_graph):
                     grad = +grad

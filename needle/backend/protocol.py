@@ -159,6 +159,10 @@ class Device(ABC):
     def download(self, view: ArrayView) -> np.ndarray:
         """A NumPy copy of the elements that `view` covers, in its shape."""
 
+    def host_view(self, view: ArrayView) -> np.ndarray | None:
+        """The elements that `view` covers as a NumPy array on the very same memory, or None if that cannot be had."""
+        return None
+
     @abstractmethod
     def evaluate(self, expression: Expression, outputs: Sequence[ArrayView]) -> None:
         """Compute a fused expression into `outputs`, one for each output of its program, in one launch.

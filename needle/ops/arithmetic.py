@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from needle.tensor import Tensor
 
 __all__ = [
-    "abs", "add", "ceil", "clip", "divide", "floor", "floor_divide", "maximum", "minimum", "multiply", "negative",
-    "positive", "pow", "remainder", "round", "sign", "square", "subtract", "trunc",
+    "abs", "add", "ceil", "clip", "conj", "divide", "floor", "floor_divide", "imag", "maximum", "minimum",
+    "multiply", "negative", "positive", "pow", "real", "remainder", "round", "sign", "square", "subtract", "trunc",
 ]  # fmt: skip
 
 NUMBERS = "iuf"
@@ -303,3 +303,21 @@ def clip(x: Tensor, min: Tensor | float | None = None, max: Tensor | float | Non
     if max is not None and not _is_above(max, x.dtype):
         result = where(logical_or(result <= max, isnan(result)), result, max)
     return result
+
+
+@takes_tensor
+def conj(x: Tensor) -> Tensor:
+    """The complex conjugate, which of real numbers is x itself."""
+    return x
+
+
+@takes_tensor
+def real(x: Tensor) -> Tensor:
+    """The real part, which of real numbers is x itself."""
+    return x
+
+
+@takes_tensor
+def imag(x: Tensor) -> Tensor:
+    """The imaginary part: zeros, since there are no complex dtypes."""
+    return zeros_like(x)

@@ -28,6 +28,7 @@ from needle.array.operators import TABLE, operator
 from needle.autograd import Op, Overwritten, Value, apply
 from needle.backend.records import Elementwise, Reference, Typing
 from needle.dtypes import DType, compute_dtype
+from needle.ops.keywords import other_names
 
 if TYPE_CHECKING:
     from needle.tensor import Tensor
@@ -168,6 +169,7 @@ def _positional(
 
 def method(function: F) -> F:
     """Make the decorated function a method of tensors and arrays as well; its first argument is one."""
+    function = other_names(function)
     setattr(Methods, function.__name__, function)
     return operator(function)
 
@@ -181,12 +183,13 @@ def withdraw(name: str) -> None:
 
 def takes_tensor(function: F) -> F:
     """Let the decorated function refuse a first argument that is not a tensor by a TypeError, as all of them do."""
+    function = other_names(function)
     argument = next(iter(inspect.signature(function).parameters))
 
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
-        if args or argument in kwargs:  # else Python says what is missing
-            check_tensor(function.__name__, argument, args[0] if args else kwargs[argument])
+        if args or argument in kwargs or "input" in kwargs:  # else Python says what is missing
+            check_tensor(function.__name__, argument, args[0] if args else kwargs.get(argument, kwargs.get("input")))
         return function(*args, **kwargs)
 
     return checked  # type: ignore[return-value]

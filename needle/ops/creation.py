@@ -19,6 +19,7 @@ from needle.dtypes import (
     DType,
     DTypeLike,
     Scalar,
+    Shape,
     as_dtype,
     converted,
     dtype_of_scalar,
@@ -32,7 +33,19 @@ if TYPE_CHECKING:
     from needle.tensor import Tensor
 
 __all__ = [
-    "arange", "asarray", "empty", "empty_like", "eye", "full", "full_like", "linspace", "ones", "ones_like", "zeros",
+    "arange",
+    "asarray",
+    "empty",
+    "empty_like",
+    "eye",
+    "from_numpy",
+    "full",
+    "full_like",
+    "linspace",
+    "ones",
+    "ones_like",
+    "tensor",
+    "zeros",
     "zeros_like",
 ]  # fmt: skip
 
@@ -144,6 +157,26 @@ def asarray(
     return as_tensor(evaluation.copy(array) if copy and shared else array, requires_grad)
 
 
+def tensor(
+    data: Any, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False, **others: Any
+) -> Tensor:
+    """A copy of `data` as a tensor that by default requires no gradient: PyTorch's `tensor`, NumPy's `array`.
+
+    `data` is what `asarray` takes. `ndl.Tensor(data)`, the course's, requires a gradient if its dtype is floating.
+    """
+    unknown = set(others) - {"copy", "pin_memory"}
+    if unknown:
+        raise TypeError(f"tensor() has no argument {min(unknown)}")
+    return asarray(data, dtype, device, copy=True, requires_grad=requires_grad)
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """A NumPy array's values, copied, as a tensor on the default device. Raises TypeError for anything else."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"from_numpy: array must be a NumPy array, not a {type(array).__name__}; see asarray")
+    return asarray(array)
+
+
 def full(
     shape: Any, fill_value: Scalar, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:
@@ -157,25 +190,66 @@ def full(
     return as_tensor(recording.constant(as_shape(shape), fill_value, wanted, as_device(device)), requires_grad)
 
 
-def zeros(
-    shape: Any, dtype: DTypeLike = DEFAULT_FLOAT, device: DeviceLike = None, requires_grad: bool = False
+def _filled(
+    name: str,
+    value: Scalar | None,
+    sizes: tuple[Any, ...],
+    dtype: DTypeLike,
+    device: DeviceLike,
+    requires_grad: bool,
 ) -> Tensor:
-    """A tensor of zeros."""
-    return full(shape, 0, DEFAULT_FLOAT if dtype is None else dtype, device, requires_grad)
+    """A tensor filled with `value`, or with anything for None, of the shape that the arguments of `name` tell."""
+    found, rest = _shape_of(sizes)
+    options = dict(zip(("dtype", "device", "requires_grad"), rest, strict=False))
+    if len(rest) > 3 or (options and dtype is not None) or (len(rest) > 1 and device is not None):
+        raise TypeError(f"{name}{sizes} has too many arguments: a shape, a dtype and a device are expected")
+    wanted: Any = options.get("dtype", dtype)
+    wanted = DEFAULT_FLOAT if wanted is None else as_dtype(wanted)
+    place = as_device(options.get("device", device))
+    array = NDArray.empty(found, wanted, place) if value is None else recording.constant(found, value, wanted, place)
+    return as_tensor(array, options.get("requires_grad", requires_grad))
+
+
+def _shape_of(sizes: tuple[Any, ...]) -> tuple[Shape, tuple[Any, ...]]:
+    """The shape that comes first among the arguments `sizes`, and the arguments after it.
+
+    A shape is a sequence, or each argument up to the first that is not an int is the size of an axis.
+    """
+    if isinstance(sizes[0], Sequence):
+        return as_shape(sizes[0]), sizes[1:]
+    count = next((i for i, size in enumerate(sizes) if not isinstance(size, (int, np.integer))), len(sizes))
+    if not count:
+        as_shape(sizes[0])  # which says what is wrong with it
+    return as_shape(sizes[: count or 1]), sizes[count or 1 :]
+
+
+def as_sizes(sizes: tuple[Any, ...]) -> Shape:
+    """The shape that the arguments `sizes` give: a sequence of sizes, or the sizes themselves."""
+    return as_shape(sizes[0] if len(sizes) == 1 else sizes)
+
+
+def zeros(
+    shape: Any = (), *sizes: Any, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of zeros, by default of float32: `zeros(2, 3)`, `zeros((2, 3))` or `zeros((2, 3), dtype, device)`.
+
+    Raises TypeError for a shape that is not of ints, ValueError for a negative size; so do `ones` and `empty`.
+    """
+    return _filled("zeros", 0, (shape, *sizes), dtype, device, requires_grad)
 
 
 def ones(
-    shape: Any, dtype: DTypeLike = DEFAULT_FLOAT, device: DeviceLike = None, requires_grad: bool = False
+    shape: Any = (), *sizes: Any, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:
-    """A tensor of ones."""
-    return full(shape, 1, DEFAULT_FLOAT if dtype is None else dtype, device, requires_grad)
+    """A tensor of ones; the arguments are those of `zeros`."""
+    return _filled("ones", 1, (shape, *sizes), dtype, device, requires_grad)
 
 
 def empty(
-    shape: Any, dtype: DTypeLike = DEFAULT_FLOAT, device: DeviceLike = None, requires_grad: bool = False
+    shape: Any = (), *sizes: Any, dtype: DTypeLike = None, device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:
-    """A tensor whose values are undefined."""
-    return as_tensor(NDArray.empty(as_shape(shape), as_dtype(dtype), as_device(device)), requires_grad)
+    """A tensor whose values are undefined; the arguments are those of `zeros`."""
+    return _filled("empty", None, (shape, *sizes), dtype, device, requires_grad)
 
 
 @takes_tensor

@@ -4,11 +4,19 @@ A function is public because the `__all__` of its module names it. A new module 
 """
 
 from needle.ops.activation import *
+from needle.ops.aliases import *
 from needle.ops.arithmetic import *
+from needle.ops.arranging import *
 from needle.ops.comparison import *
+from needle.ops.compositions import *
 from needle.ops.counting import *
+from needle.ops.einsum import *
 from needle.ops.exponential import *
+from needle.ops.floats import *
 from needle.ops.gather import *
+from needle.ops.linalg.norms import norm as norm
+from needle.ops.linalg.products import *
+from needle.ops.linalg.standard import cross as cross
 from needle.ops.matmul import *
 from needle.ops.reductions import *
 from needle.ops.scanning import *
@@ -17,5 +25,6 @@ from needle.ops.shape import *
 from needle.ops.softmax import *
 from needle.ops.sorting import *
 from needle.ops.transfer import *
+from needle.ops.triangles import *
 from needle.ops.trigonometric import *
 from needle.ops.unique import *

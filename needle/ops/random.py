@@ -34,7 +34,7 @@ from needle.locks import freed_in_children
 from needle.ops import philox
 from needle.ops.creation import DeviceLike, as_device
 
-__all__ = ["manual_seed"]
+__all__ = ["Generator", "default_generator", "manual_seed"]
 
 ShapeLike = int | Sequence[int]
 

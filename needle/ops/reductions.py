@@ -16,6 +16,7 @@ from needle.backend.records import Reduction
 from needle.dtypes import (
     DEFAULT_FLOAT,
     DType,
+    DTypeLike,
     accumulator_for,
     bool_,
     compute_dtype,
@@ -162,13 +163,20 @@ class Plain(Fold):
 
 @takes_tensor
 @method
-def sum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+def sum(x: Tensor, axis: Axes = None, keepdims: bool = False, *, dtype: DTypeLike = None) -> Tensor:
     """The sum over `axis` (an int, several, or None for all). Integers and bools are summed in 64 bits.
+
+    With `dtype`, x is converted to it first, and that is the dtype of the sum.
 
     Floats are summed block-wise, with an error that grows like NumPy's pairwise summation.
     Raises ValueError for an axis that does not exist or is named twice; so do all reductions here.
     """
-    return Sum(normalize_axes(axis, x.ndim), keepdims)(x)
+    total = Sum(normalize_axes(axis, x.ndim), keepdims)(_converted(x, dtype))
+    return total if dtype is None else astype(total, dtype)
+
+
+def _converted(x: Tensor, dtype: DTypeLike) -> Tensor:
+    return x if dtype is None else astype(x, dtype)
 
 
 @takes_tensor
@@ -179,9 +187,10 @@ def summation(x: Tensor, axes: Axes = None, keepdims: bool = False) -> Tensor:
 
 @takes_tensor
 @method
-def prod(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """The product over `axis`. Integers and bools are multiplied in 64 bits."""
-    return Prod(normalize_axes(axis, x.ndim), keepdims)(x)
+def prod(x: Tensor, axis: Axes = None, keepdims: bool = False, *, dtype: DTypeLike = None) -> Tensor:
+    """The product over `axis`. Integers and bools are multiplied in 64 bits; `dtype` is as for `sum`."""
+    product_of = Prod(normalize_axes(axis, x.ndim), keepdims)(_converted(x, dtype))
+    return product_of if dtype is None else astype(product_of, dtype)
 
 
 @takes_tensor
@@ -223,6 +232,7 @@ def _about_a_shift(x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 def var(x: Tensor, axis: Axes = None, keepdims: bool = False, correction: float = 0) -> Tensor:
     """The variance over `axis`: squared deviations from the mean, summed and divided by n - correction.
 
+    PyTorch's `unbiased=True` and NumPy's `ddof=1` are other spellings of `correction=1`.
     Computed in two passes, so that a large mean costs no accuracy; halves are rounded at the end alone, and integers,
     whose variance has the default float dtype, not before.
     """

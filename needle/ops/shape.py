@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from needle.array import NDArray, evaluation, recording
+from needle.array.operators import TABLE
 from needle.array.views import as_shape, infer_shape, normalize_axes, normalize_axis, permutation
 from needle.autograd import Op
+from needle.backend.protocol import Device
 from needle.dtypes import DTypeLike, Shape, as_dtype, promote
 from needle.ops.base import check_tensor, data_of, method, takes_tensor
-from needle.strides import broadcast_shapes
+from needle.ops.keywords import other_names
+from needle.strides import broadcast_shapes, reshape_strides
 
 if TYPE_CHECKING:
     from needle.tensor import Tensor
 
 __all__ = [
     "astype", "broadcast_arrays", "broadcast_to", "concat", "expand_dims", "flatten", "flip", "getitem", "permute_dims",
-    "reshape", "split", "squeeze", "stack", "transpose",
+    "reshape", "split", "squeeze", "stack", "swapaxes", "transpose",
 ]  # fmt: skip
 
 
@@ -150,25 +153,45 @@ class Concatenate(Op):
         return grad[self._spans(arrays)[index]]
 
 
+class Copy(Op):
+    name = "copy"
+
+    def compute(self, x: NDArray) -> NDArray:
+        return evaluation.copy(x)
+
+    def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
+        return grad
+
+
 @takes_tensor
-def astype(x: Tensor, dtype: DTypeLike) -> Tensor:
-    """x converted to `dtype`; x itself if it has it.
+def astype(x: Tensor, dtype: DTypeLike, *, copy: bool = False, device: Device | str | None = None) -> Tensor:
+    """x converted to `dtype`; x itself if it has it, or with `copy` a copy. `device` is where the result shall be.
 
     Floats are cut towards zero on the way to integers; beyond the range they give its nearest end, and NaN gives 0.
     Integers wrap around.
     """
     wanted = as_dtype(dtype)
-    return x if x.dtype == wanted else Cast(wanted)(x)
+    if device is not None:
+        x = TABLE["to_device"](x, device)
+    if x.dtype == wanted:
+        return Copy()(x) if copy else x
+    return Cast(wanted)(x)
 
 
 @takes_tensor
-def reshape(x: Tensor, shape: Sequence[int] | int) -> Tensor:
+def reshape(x: Tensor, shape: Sequence[int] | int, *, copy: bool | None = None) -> Tensor:
     """The elements of x in C order under `shape`, in which one -1 is inferred; a view where possible.
 
-    Raises ValueError where the number of elements does not fit.
+    `copy=True` copies in any case. Raises ValueError where the number of elements does not fit, and with
+    `copy=False` where only a copy has that shape.
     """
     wanted = (int(shape),) if isinstance(shape, (int, np.integer)) else shape
-    target = infer_shape(wanted, data_of(x).size)
+    data = data_of(x)
+    target = infer_shape(wanted, data.size)
+    if copy:
+        x = Copy()(x)
+    elif copy is False and reshape_strides(data.shape, data.strides, target) is None:
+        raise ValueError(f"reshape: an array of shape {data.shape} has the shape {target} only as a copy")
     return x if target == x.shape else Reshape(target)(x)
 
 
@@ -195,20 +218,33 @@ def permute_dims(x: Tensor, axes: Sequence[int]) -> Tensor:
 
 @takes_tensor
 @method
-def transpose(x: Tensor, axes: tuple[int, int] | None = None) -> Tensor:
-    """A view of x with two axes exchanged, by default the last two (the course's `transpose`).
+def transpose(
+    x: Tensor, axes: int | Sequence[int] | None = None, dim1: int | None = None, *others: int, dim0: int | None = None
+) -> Tensor:
+    """A view of x with axes exchanged: by default the last two (the course's `transpose`), or the two that are named.
 
-    Raises ValueError where x has not two axes, and for other than two; `permute_dims` takes all.
+    The two are given as arguments (PyTorch) or as a pair (the course). More than two are an order of all axes, as in
+    NumPy. Raises ValueError for axes that x does not have.
     """
+    first = dim0 if axes is None else axes
+    if first is None:
+        if x.ndim < 2:
+            raise ValueError(f"transpose exchanges two axes; x has shape {x.shape}")
+        order: tuple[Any, ...] = (-2, -1)
+    else:
+        order = tuple(first) if isinstance(first, Sequence) else (first, *(() if dim1 is None else (dim1,)), *others)
+    if len(order) != 2:
+        return permute_dims(x, order)
+    return swapaxes(x, *order)
+
+
+@takes_tensor
+@method
+def swapaxes(x: Tensor, axis1: int = -2, axis2: int = -1) -> Tensor:
+    """A view of x with two axes exchanged, by default the last two."""
     ndim = x.ndim
-    if axes is None and ndim < 2:
-        raise ValueError(f"transpose exchanges two axes; x has shape {x.shape}")
-    pair = (-2, -1) if axes is None else tuple(axes)
-    if len(pair) != 2:
-        raise ValueError(f"transpose exchanges two axes, not those of axes={axes!r}; permute_dims puts all in an order")
-    first, second = pair
     order = list(range(ndim))
-    i, j = normalize_axis(first, ndim), normalize_axis(second, ndim)
+    i, j = normalize_axis(axis1, ndim), normalize_axis(axis2, ndim)
     order[i], order[j] = order[j], order[i]
     return permute_dims(x, order)
 
@@ -234,6 +270,7 @@ def flip(x: Tensor, axis: int | Sequence[int] | None = None) -> Tensor:
 
 
 @takes_tensor
+@method
 def expand_dims(x: Tensor, axis: int = 0) -> Tensor:
     """A view of x with a new axis of size 1 at position `axis` of the result."""
     position = normalize_axis(axis, x.ndim + 1)
@@ -269,6 +306,7 @@ def _common_dtype(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [astype(t, dtype) for t in tensors]
 
 
+@other_names
 def concat(tensors: Sequence[Tensor], axis: int | None = 0) -> Tensor:
     """The tensors joined along an existing axis, or flattened and joined if `axis` is None.
 
@@ -291,6 +329,7 @@ def concat(tensors: Sequence[Tensor], axis: int | None = 0) -> Tensor:
     return Concatenate(place)(*_common_dtype(tensors))
 
 
+@other_names
 def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     """Tensors of one shape joined along a new axis. Raises ValueError if shapes differ."""
     tensors = list(tensors)

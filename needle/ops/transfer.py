@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from needle.array import NDArray
+from needle.array.operators import operator
 from needle.autograd import Op
 from needle.backend.protocol import Device
 from needle.dtypes import Shape
 from needle.ops.base import takes_tensor
+from needle.ops.creation import as_device
 
 if TYPE_CHECKING:
     from needle.tensor import Tensor
@@ -42,9 +44,16 @@ class SumTo(Op):
         return grad.broadcast_to(x.shape)
 
 
+@operator
 @takes_tensor
-def to_device(x: Tensor, device: Device) -> Tensor:
-    """x on `device`, copied through the host; x itself if it is there."""
+def to_device(x: Tensor, device: Device | str, *, stream: object = None) -> Tensor:
+    """x on `device`, copied through the host; x itself if it is there.
+
+    Raises ValueError for a `stream` (Array API): a device has one queue.
+    """
+    if stream is not None:
+        raise ValueError(f"stream={stream!r}: a device has one queue; None is expected")
+    device = as_device(device)
     return x if x.device is device else ToDevice(device)(x)
 
 

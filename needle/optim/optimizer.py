@@ -351,7 +351,7 @@ def _plain(value: Any) -> Any:
 def _check_parameter(index: int, param: Any) -> None:
     if not isinstance(param, Tensor):
         raise TypeError(f"parameter {index} is a {type(param).__name__}; an optimizer takes tensors")
-    if not param.is_leaf():
+    if not param.is_leaf:
         raise ValueError(
             f"parameter {index}, of shape {param.shape}, was computed by {param.op!r}; only leaves can be optimized"
         )

@@ -161,7 +161,7 @@ def test_detach_and_data_share_memory_and_record_nothing(device: ndl.Device) -> 
     assert x.detach().cached_data.storage is x.cached_data.storage
     x.data = x.data - 1
     assert x.tolist() == [4, 1]
-    assert x.is_leaf()
+    assert x.is_leaf
     assert x.requires_grad
 
 

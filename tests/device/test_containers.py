@@ -141,7 +141,7 @@ def test_conversions(device):
             assert convert(model) is model and model.parameters() == parameters
             assert {p.dtype for p in parameters} == {p.grad.dtype for p in parameters} == {ndl.float64}
             assert model[1].running_var.dtype == ndl.float64 and model.count.dtype == ndl.int64
-            assert all(p.is_leaf() and p.requires_grad for p in parameters)
+            assert all(p.is_leaf and p.requires_grad for p in parameters)
             model.float()
     assert {p.dtype for p in parameters} == {ndl.float32}
     if device.supports(ndl.float16):

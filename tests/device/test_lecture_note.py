@@ -40,7 +40,7 @@ def test_update_through_data_grows_no_graph(device):
     for _ in range(1000):
         w.data = w.data + (-lr) * grad.data
         assert graph_size(w) == 1
-    assert w.is_leaf()
+    assert w.is_leaf
     assert w.requires_grad
     np.testing.assert_allclose(w.numpy(), [0.0, 1.0, 2.0], atol=1e-4)
 

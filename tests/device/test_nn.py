@@ -52,7 +52,7 @@ NAMES = [
 
 def test_parameter(device):
     p = nn.Parameter([1, 2], dtype="float32")
-    assert isinstance(p, ndl.Tensor) and p.requires_grad and p.is_leaf() and p.dtype == np.float32
+    assert isinstance(p, ndl.Tensor) and p.requires_grad and p.is_leaf and p.dtype == np.float32
     assert repr(p).startswith("Parameter containing:\nTensor([1., 2.]")
     assert type(p * 2) is ndl.Tensor
     with ndl.no_grad():
@@ -159,7 +159,7 @@ def test_state_round_trip(device):
     assert all(a is b for a, b in zip(before, target.parameters(), strict=True))
     for a, b in zip(source.parameters(), target.parameters(), strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
-        assert b.requires_grad and b.is_leaf()
+        assert b.requires_grad and b.is_leaf
     source.layers[0].weight.data[...] = 7.0
     assert not (target.layers[0].weight.numpy() == 7).any()  # copied, not shared
     numpy_state = {name: t.numpy() for name, t in state.items()}
@@ -225,7 +225,7 @@ def test_to_moves_in_place(device):
     assert model.to("numpy") is model
     assert all(a is b for a, b in zip(before, model.parameters(), strict=True))
     for value, p in zip(values, model.parameters(), strict=True):
-        assert p.device is host and p.grad.device is host and p.is_leaf()
+        assert p.device is host and p.grad.device is host and p.is_leaf
         np.testing.assert_array_equal(value, p.numpy())
     assert all(b.device is host for b in model.buffers())
 

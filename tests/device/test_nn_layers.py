@@ -56,7 +56,7 @@ def test_linear_parameters(device):
     assert layer.weight.shape == (300, 200) and layer.bias.shape == (1, 200)
     assert np.abs(layer.weight.numpy()).max() <= np.sqrt(6 / 300)
     assert np.sqrt(6 / 300) < np.abs(layer.bias.numpy()).max() <= np.sqrt(6 / 200)
-    assert isinstance(layer.weight, nn.Parameter) and layer.weight.is_leaf()
+    assert isinstance(layer.weight, nn.Parameter) and layer.weight.is_leaf
     assert nn.Linear(2, 2, device="numpy").bias.device is ndl.device("numpy")
     assert nn.Linear(2, 2, bias=False).bias is None
 
@@ -256,7 +256,7 @@ def test_running_statistics_grow_nothing(device):
         layer(tensor(6, 4))
     assert all(a is b for a, b in zip(buffers, layer.buffers(), strict=True))
     for buffer in layer.buffers():
-        assert buffer.is_leaf() and not buffer.requires_grad and buffer.dtype == np.float32
+        assert buffer.is_leaf and not buffer.requires_grad and buffer.dtype == np.float32
         assert launches(device, buffer.realize) == 0  # already computed: nothing pending holds the batches
 
 

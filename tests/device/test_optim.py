@@ -260,7 +260,7 @@ def test_a_step_works_in_place_and_grows_no_graph(device):
     w.grad = ndl.asarray([1.0, 1.0])
     memory = w.cached_data.buffer
     optimizer.step()
-    assert w.is_leaf() and w.requires_grad and w.cached_data.buffer is memory
+    assert w.is_leaf and w.requires_grad and w.cached_data.buffer is memory
     assert shared.tolist() == [0.0, 1.0]
     assert pending.tolist() == [10.0, 20.0], "what was recorded before the step is of the values before"
 

@@ -1,0 +1,1 @@
+"""Meeting other libraries: what they ask to be registered with them."""
