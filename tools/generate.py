@@ -56,7 +56,7 @@ def table() -> str:
 STUB_HEADER = """\
 # Written by `python tools/generate.py` from the declarations in needle/ops/.
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Result = TypeVar("Result")
 

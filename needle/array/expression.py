@@ -52,9 +52,10 @@ class Pending:
         born: the launches of its device when it was recorded.
         uses: how many launches have computed it on the way to something else.
         readers: the pending arrays that still have to read the result.
+        version: how often the array has been overwritten while it was pending.
     """
 
-    __slots__ = ("born", "constant", "operands", "readers", "record", "size", "uses")
+    __slots__ = ("born", "constant", "operands", "readers", "record", "size", "uses", "version")
 
     record: Elementwise
     operands: tuple[Any, ...]
@@ -63,6 +64,7 @@ class Pending:
     born: int
     uses: int
     readers: Readers
+    version: int
 
 
 def make_pending(
@@ -77,6 +79,7 @@ def make_pending(
     pending.born = born
     pending.uses = 0
     pending.readers = Readers()
+    pending.version = 0
     return pending
 
 

@@ -1,6 +1,6 @@
 # Written by `python tools/generate.py` from the declarations in needle/ops/.
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Result = TypeVar("Result")
 
@@ -64,6 +64,15 @@ class Methods(Generic[Result]):
     def floor(self) -> Result:
         """The largest whole number not above x."""
 
+    def gather(self, dim: int, index: Result) -> Result:
+        """For each place of `index` the element of x there, but along `dim` at the index; PyTorch's function."""
+
+    def index_add(self, dim: int, index: Result, source: Result, alpha: float = 1) -> Result:
+        """x plus `alpha` times the slices of `source`, each added at its `index` along `dim`; PyTorch's function."""
+
+    def index_select(self, dim: int, index: Result) -> Result:
+        """The slices of x at a 1-D `index` along `dim`; PyTorch's function. See `take`."""
+
     def isfinite(self) -> Result:
         """Whether x is neither infinite nor NaN, as bool."""
 
@@ -88,6 +97,12 @@ class Methods(Generic[Result]):
     def logical_not(self) -> Result:
         """Whether x is false (zero)."""
 
+    def masked_fill(self, mask: Result, value: Result | float) -> Result:
+        """x with `value` where `mask` is true; PyTorch's function."""
+
+    def masked_select(self, mask: Result) -> Result:
+        """The elements of x where `mask` is true, in C order, after both are broadcast together. PyTorch's function."""
+
     def max(self, axis: Axes = None, keepdims: bool = False) -> Result:
         """The largest element over `axis`; NaN if there is a NaN. Raises ValueError over an empty axis."""
 
@@ -99,6 +114,9 @@ class Methods(Generic[Result]):
 
     def negative(self) -> Result:
         """-x; an unsigned integer wraps around."""
+
+    def nonzero(self, as_tuple: bool = True) -> tuple[Result, ...] | Result:
+        """For each axis the int64 indices of the elements of x that are not zero, in C order."""
 
     def positive(self) -> Result:
         """x itself, as a new tensor."""
@@ -117,6 +135,12 @@ class Methods(Generic[Result]):
 
     def rsqrt(self) -> Result:
         """1 / sqrt(x)."""
+
+    def scatter(self, dim: int, index: Result, src: Result | float) -> Result:
+        """A copy of x with the elements of `src` written where `gather` would read; PyTorch's function."""
+
+    def scatter_add(self, dim: int, index: Result, src: Result) -> Result:
+        """x plus the elements of `src`, each added where `gather` would read; PyTorch's function."""
 
     def sigmoid(self) -> Result:
         """The logistic function 1 / (1 + exp(-x))."""
@@ -144,6 +168,9 @@ class Methods(Generic[Result]):
 
     def sum(self, axis: Axes = None, keepdims: bool = False) -> Result:
         """The sum over `axis` (an int, several, or None for all). Integers and bools are summed in 64 bits."""
+
+    def take(self, indices: Any, axis: int | None = None) -> Result:
+        """The elements, or slices, of x at `indices` along `axis`; NumPy's `take`."""
 
     def tan(self) -> Result:
         """Tangent."""

@@ -7,7 +7,7 @@ from needle.ops.activation import *
 from needle.ops.arithmetic import *
 from needle.ops.comparison import *
 from needle.ops.exponential import *
-from needle.ops.gather import *
+from needle.ops.indexing import *
 from needle.ops.matmul import *
 from needle.ops.reductions import *
 from needle.ops.shape import *

@@ -9,7 +9,7 @@ import pkgutil
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -131,11 +131,27 @@ def test_a_function_of_other_operations_becomes_a_method() -> None:
         del Methods.scaled
 
 
+#: What methods need beside x, of shape (1, 2).
+ARGUMENTS: dict[str, Callable[[ndl.Tensor], tuple[Any, ...]]] = {
+    "gather": lambda x: (1, [[1, 1]]),
+    "index_add": lambda x: (1, [1, 1], x),
+    "index_select": lambda x: (1, ndl.asarray([1], device="numpy")),
+    "masked_fill": lambda x: (x > 0.3, 7),
+    "masked_select": lambda x: (x > 0.3,),
+    "scatter": lambda x: (1, [[1, 1]], x),
+    "scatter_add": lambda x: (1, [[1, 1]], x),
+    "take": lambda x: ([1, 1],),
+}
+
+
 @pytest.mark.parametrize("name", sorted(name for name, value in vars(Methods).items() if inspect.isfunction(value)))
 def test_a_method_is_the_function(name: str) -> None:
     x = ndl.asarray(np.array([[0.25, 0.5]], np.float32), device="numpy")
-    np.testing.assert_array_equal(getattr(x, name)().numpy(), getattr(ndl, name)(x).numpy())
-    np.testing.assert_array_equal(getattr(x.cached_data, name)().numpy(), getattr(ndl, name)(x).numpy())
+    more = ARGUMENTS.get(name, lambda x: ())(x)
+    arrays = [a.cached_data if isinstance(a, ndl.Tensor) else a for a in more]
+    expected = np.asarray(getattr(ndl, name)(x, *more))
+    np.testing.assert_array_equal(np.asarray(getattr(x, name)(*more)), expected)
+    np.testing.assert_array_equal(np.asarray(getattr(x.cached_data, name)(*arrays)), expected)
 
 
 # -- one file ---------------------------------------------------------------------------------------
