@@ -65,14 +65,14 @@ def overwrite(target: NDArray, value: NDArray) -> None:
     """Give `target` the elements of `value`, of its shape and dtype, computed from `previous(target)`.
 
     Into memory that exists they are written by one launch. A pending target stays pending, so that the operations
-    fuse; what was recorded on it before is computed first. Raises ValueError for a view that repeats elements.
+    fuse; what was recorded on it before is computed first. The caller gives up `value`, which may be the target's
+    memory afterwards. Raises ValueError for a view that repeats elements.
     """
     check_writable(target)
     with lock:
         pending = target._pending
         if pending is None or not _may_stay_pending(target):
-            target.realize()
-            assign([target], [value if value._pending is None else stand_in(value)])
+            assign([target.realize()], [value])
             return
         _realize_held(pending.readers)
         if target._pending is not pending:  # a reader's launch has stored it

@@ -48,7 +48,7 @@ def rewrite(
         else:
             result = compute(previous(array), *plain)
             _check(name, result, array)
-            overwrite(array, result.astype(array.dtype))
+            overwrite(array, _own(result.astype(array.dtype), plain))
         return target
     before = array if in_place else previous(array)
     if before is array and name not in _LINEAR:
@@ -58,9 +58,16 @@ def rewrite(
     _check(name, result, array)
     result = astype(result, array.dtype)
     if not in_place:
-        overwrite(array, result.cached_data)
+        overwrite(array, _own(result.cached_data, [data_of(other) for other in others]))
     _replace(target, result)
     return target
+
+
+def _own(result: NDArray, others: Sequence[Any]) -> NDArray:
+    """`result`, or a second array of the same values where it is one of `others`, which somebody else holds."""
+    if result._pending is not None and any(result is other for other in others):
+        return evaluation.stand_in(result)
+    return result
 
 
 def check_unfixed(name: str, target: Any) -> None:
