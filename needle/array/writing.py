@@ -98,7 +98,7 @@ def run_into(primitive: Primitive, target: NDArray, *others: NDArray) -> None:
     """
     common_device(primitive.name, [target, *others])
     with lock:
-        inputs = [copy(a) if a._storage is target._storage else a.realize() for a in others]
+        inputs = [copy(a) if a.realize()._storage is target._storage else a for a in others]
         _realize_held(target.storage.readers)
         target.device.run(primitive, (target, *inputs), (target,))
         target.storage.note_write()

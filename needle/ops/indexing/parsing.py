@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 import reprlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,9 @@ from needle.ops.base import data_of
 from needle.ops.indexing.masks import positions
 from needle.ops.shape import astype
 from needle.strides import broadcast_shapes
+
+#: Up to so many bytes of indices from the host stay on the device for the next use: `c[i, j] += 1` reads, then writes.
+MAX_KEPT = 1024
 
 #: Types of items of which a basic index consists, the common ones: a quick look decides most indices.
 BASIC = frozenset({int, slice, type(None), type(Ellipsis)})
@@ -206,7 +210,15 @@ def check_bounds(indices: Any, size: int, axis: int) -> None:
 
 
 def as_index_array(indices: Any, device: Device) -> NDArray:
-    """Indices as an array of int32 or int64 on `device`."""
-    if isinstance(indices, np.ndarray):
-        return NDArray.from_numpy(indices.astype(int64, copy=False), device)
-    return data_of(indices)
+    """Indices as an array of int32 or int64 on `device`; nobody may write into it."""
+    if not isinstance(indices, np.ndarray):
+        return data_of(indices)
+    host = indices.astype(int64, copy=False)
+    if host.nbytes <= MAX_KEPT:
+        return _kept(device, host.shape, host.tobytes())
+    return NDArray.from_numpy(host, device)
+
+
+@lru_cache(maxsize=128)
+def _kept(device: Device, shape: Shape, indices: bytes) -> NDArray:
+    return NDArray.from_numpy(np.frombuffer(indices, int64).reshape(shape), device)

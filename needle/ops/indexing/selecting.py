@@ -21,7 +21,7 @@ from needle.autograd import Op
 from needle.backend.protocol import Device
 from needle.backend.records import Example, Operand, Primitive
 from needle.dtypes import Shape, int64
-from needle.ops.base import data_of
+from needle.ops.base import data_of, elementwise
 from needle.ops.comparison import where
 from needle.ops.indexing.parsing import as_index_array
 from needle.ops.indexing.taking import SCATTER_ADD, TAKE, resolve_indices
@@ -55,25 +55,41 @@ PUT = Primitive(
 )  # fmt: skip
 
 
+def _distance_reference(index: Any, size: Any, weight: Any) -> Any:
+    outside = np.array(_OUTSIDE).astype(np.result_type(index))
+    return np.where((index < size) & (index >= -size), np.where(index < 0, index + size, index) * weight, outside)
+
+
+#: Added to any distances of indices in range, and to itself a few times, it is negative and out of range.
+_OUTSIDE = -(1 << 57)
+
+
+@elementwise(
+    cl=f"((x < y) & (x >= -y)) ? ((x < LIT(T, 0)) ? x + y : x) * z : LIT(T, {_OUTSIDE}L)",
+    reference=_distance_reference,
+    kinds="i",
+    sample=((-9, 9), (1, 9), (0, 3)),
+)
+def _distance(index: Any, size: int, weight: int) -> Any:
+    """An index of an axis of `size` elements, counted from the front, times `weight`; far below 0 if out of range."""
+
+
 # -- arrays ------------------------------------------------------------------------------------------
 
 
-def joined_index(joined: Joined, sizes: Sequence[int], at: int, indices: Sequence[Any], device: Device) -> NDArray:
-    """Arrays of indices of axes with these `sizes` as one array of indices of the joined axis, which stands at `at`."""
-    length = joined.geometry.shape[at]
+def joined_index(joined: Joined, sizes: Sequence[int], indices: Sequence[Any], device: Device) -> NDArray:
+    """Arrays of indices of axes with these `sizes` as one array of indices of the joined axis."""
+    total: Any
     if all(isinstance(i, np.ndarray) for i in indices):
-        total: Any = joined.shift
+        total = joined.shift
         for index, size, weight in zip(indices, sizes, joined.weights, strict=True):
             total = total + np.where(index < 0, index + size, index) * weight
-        return NDArray.from_numpy(np.asarray(total, int64), device)
-    valid: Any = None
-    total = joined.shift
+        return as_index_array(np.asarray(total), device)
+    total = None
     for index, size, weight in zip(indices, sizes, joined.weights, strict=True):
-        array: Any = cast(as_index_array(index, device), int64)
-        counted = where(array < 0, array + size, array)
-        fits = (counted >= 0) & (counted < size)
-        total, valid = counted * weight + total, fits if valid is None else valid & fits
-    return data_of(where(valid, total, length))
+        distance = _distance(cast(as_index_array(index, device), int64), size, weight)
+        total = distance if total is None else total + distance
+    return total + joined.shift if joined.shift else total
 
 
 def gather_at(x: NDArray, axes: Sequence[int], at: int, indices: Sequence[Any]) -> NDArray:
@@ -87,7 +103,7 @@ def gather_at(x: NDArray, axes: Sequence[int], at: int, indices: Sequence[Any]) 
     else:
         joined = join_axes(x.geometry, axes, at)
         rows = x.window(joined.geometry)
-        index = joined_index(joined, [x.shape[a] for a in axes], at, indices, x.device)
+        index = joined_index(joined, [x.shape[a] for a in axes], indices, x.device)
     result: NDArray = rows.run(TAKE, index, axis=at)
     return result
 
@@ -102,7 +118,7 @@ def add_at(shape: Shape, axes: Sequence[int], at: int, updates: NDArray, indices
         index = as_index_array(indices[0], updates.device)
     else:
         joined = join_axes(Geometry(tuple(sizes), contiguous_strides(tuple(sizes)), 0), range(len(axes)), 0)
-        index = joined_index(joined, sizes, 0, indices, updates.device)
+        index = joined_index(joined, sizes, indices, updates.device)
     sums: NDArray = index.run(SCATTER_ADD, updates, axis=at, size=prod(sizes))
     return sums.reshape(arranged).permute(sorted(range(len(order)), key=order.__getitem__))
 
@@ -126,7 +142,7 @@ def put_at(x: NDArray, axes: Sequence[int], at: int, values: Any, indices: Seque
     if len(axes) == 1 and joined.weights == (1,):
         index = as_index_array(indices[0], x.device)
     else:
-        index = joined_index(joined, [x.shape[a] for a in axes], 0, indices, x.device)
+        index = joined_index(joined, [x.shape[a] for a in axes], indices, x.device)
     run_into(PUT, x.window(joined.geometry), index, updates)
 
 
