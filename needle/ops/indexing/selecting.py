@@ -19,9 +19,9 @@ from needle.array.views import Geometry, Joined, join_axes
 from needle.array.writing import fitted, run_into, source
 from needle.autograd import Op
 from needle.backend.protocol import Device
-from needle.backend.records import Example, Operand, Primitive
+from needle.backend.records import Elementwise, Example, Operand, Primitive
 from needle.dtypes import Shape, int64
-from needle.ops.base import data_of, elementwise
+from needle.ops.base import data_of
 from needle.ops.comparison import where
 from needle.ops.indexing.parsing import as_index_array
 from needle.ops.indexing.taking import SCATTER_ADD, TAKE, resolve_indices
@@ -64,14 +64,13 @@ def _distance_reference(index: Any, size: Any, weight: Any) -> Any:
 _OUTSIDE = -(1 << 57)
 
 
-@elementwise(
-    cl=f"((x < y) & (x >= -y)) ? ((x < LIT(T, 0)) ? x + y : x) * z : LIT(T, {_OUTSIDE}L)",
-    reference=_distance_reference,
+#: An index of an axis, counted from the front, times a weight; far below 0 if it is out of range. The operands are the
+#: indices, the axis's size and the weight.
+DISTANCE = Elementwise(
+    "distance", f"((x < y) & (x >= -y)) ? ((x < LIT(T, 0)) ? x + y : x) * z : LIT(T, {_OUTSIDE}L)", _distance_reference,
+    arity=3,
     kinds="i",
-    sample=((-9, 9), (1, 9), (0, 3)),
-)
-def _distance(index: Any, size: int, weight: int) -> Any:
-    """An index of an axis of `size` elements, counted from the front, times `weight`; far below 0 if out of range."""
+)  # fmt: skip
 
 
 # -- arrays ------------------------------------------------------------------------------------------
@@ -87,7 +86,8 @@ def joined_index(joined: Joined, sizes: Sequence[int], indices: Sequence[Any], d
         return as_index_array(np.asarray(total), device)
     total = None
     for index, size, weight in zip(indices, sizes, joined.weights, strict=True):
-        distance = _distance(cast(as_index_array(index, device), int64), size, weight)
+        array = cast(as_index_array(index, device), int64)
+        distance = recording.elementwise(DISTANCE, (array, size, weight))
         total = distance if total is None else total + distance
     return total + joined.shift if joined.shift else total
 
