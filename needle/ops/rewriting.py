@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from needle.array import evaluation
+from needle.array.evaluation import common_device
 from needle.array.ndarray import NDArray, check_writable
 from needle.array.writing import overwrite, previous
 from needle.autograd import Value, is_grad_enabled
@@ -108,6 +109,7 @@ def _outcome(value: Value, array: NDArray) -> Value:
 
 
 def _check(name: str, result: Any, target: NDArray) -> None:
+    common_device(name, [target, data_of(result)])
     if result.shape != target.shape:
         raise ValueError(f"{name}: a result of shape {result.shape} does not fit in a tensor of shape {target.shape}")
     check_castable(name, result.dtype, target.dtype)
@@ -128,7 +130,8 @@ def _replace(value: Any, result: Any) -> None:
         if value.view_of is None:
             break
         op, base = value.view_of
-        result = op.embed(_outcome(base, base.cached_data), value)
+        # The node gets a value of its own for the view, which holds what it is a view of: that would be a cycle.
+        result = op.embed(_outcome(base, base.cached_data), _outcome(value, value.cached_data))
         value = base
         changed.append(base)
     value.rewrites += 1

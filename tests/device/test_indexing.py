@@ -112,10 +112,15 @@ def indices_of(draw_from: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
     axis = 0
     while axis < len(shape):
         n = shape[axis]
-        kinds = ["slice", "slice", "new", "mask", "array", "array", "end"] + ["int"] * (n > 0)
+        kinds = ["slice", "slice", "new", "mask", "array", "array"] + ["int"] * (n > 0)
+        kinds += [] if any(i is Ellipsis for i in items) else ["end", "dots"]
         kind = draw_from(st.sampled_from(kinds))
         if kind == "end":
             break
+        if kind == "dots":
+            items.append(Ellipsis)
+            axis = draw_from(st.integers(axis, len(shape)))
+            continue
         if kind == "new":
             items.append(None)
             continue
@@ -132,8 +137,6 @@ def indices_of(draw_from: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
             else:
                 items.append(random.random(n) < 0.5)
         axis += 1
-    if draw_from(st.booleans()):
-        items.insert(draw_from(st.integers(0, len(items))), Ellipsis)
     return tuple(items)
 
 

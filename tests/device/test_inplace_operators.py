@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import operator
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 import needle as ndl
-from needle.errors import GraphError
+from needle.errors import DeviceError, GraphError
 
 #: The operators, each with the dtype of its operands.
 OPERATORS: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
@@ -268,6 +270,36 @@ def test_a_running_total(device: ndl.Device) -> None:
         loss = (w * w).sum()
         total += loss.detach()
     assert total.item() == 250 and not total.requires_grad
+
+
+def test_a_graph_that_nobody_needs_is_freed_at_once(device: ndl.Device) -> None:
+    w, out = ndl.Tensor([1.0, 2.0]), ndl.zeros((2, 2))
+    gc.disable()
+    try:
+        h = w * 2
+        held = weakref.ref(h)
+        out[0] = h
+        assert out.requires_grad
+        del h, out
+        assert held() is None
+        h, out = w * 2, ndl.zeros((2, 2))
+        held = weakref.ref(h)
+        row = out[1]
+        row += h
+        out.sum().backward()
+        del h, row, out
+        assert held() is None
+    finally:
+        gc.enable()
+
+
+def test_operands_of_other_devices_are_refused(device: ndl.Device) -> None:
+    if device.name == "numpy":
+        pytest.skip("the other device is this one")
+    x, y = ndl.zeros((2,)), ndl.Tensor([1.0, 2.0], device="numpy")
+    for write in (lambda: x.__iadd__(y), lambda: x.copy_(y), lambda: x.__setitem__([0, 1], y)):
+        with pytest.raises(DeviceError, match="on different devices"):
+            write()
 
 
 def test_an_error_leaves_everything_as_it_was(device: ndl.Device) -> None:
