@@ -32,8 +32,8 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     """x[index], for any index that NumPy takes: a view for integers, slices, None and an ellipsis; else a copy.
 
     Arrays of integers and masks may be lists, NumPy arrays or tensors, several together, and mixed with the others. The
-    gradient of an element taken several times is the sum. A mask on a device is read back to the host, since the size
-    of the result is the number of its true elements. Raises IndexError for an index that the host knows to be out
+    gradient of an element taken several times is the sum. For a mask on a device the host waits for the number of
+    its true elements, which is the size of the result. Raises IndexError for an index that the host knows to be out
     of range (one that only the device knows takes NaN, of integers 0), TypeError for what is no index.
     """
     if is_basic(index):

@@ -218,8 +218,8 @@ def masked_fill(x: Tensor, mask: Tensor, value: Tensor | float) -> Tensor:
 def masked_select(x: Tensor, mask: Tensor) -> Tensor:
     """The elements of x where `mask` is true, in C order, after both are broadcast together. PyTorch's function.
 
-    The mask is read back to the host, since the size of the result is the number of its true elements. Raises TypeError
-    for a mask that is not bool.
+    The host waits for the number of the mask's true elements, which is the size of the result. Raises TypeError for a
+    mask that is not bool.
     """
     check_tensor("masked_select", "mask", mask)
     _check_mask("masked_select", mask)
@@ -239,8 +239,7 @@ def nonzero(x: Tensor, as_tuple: bool = True) -> tuple[Tensor, ...] | Tensor:
     """For each axis the int64 indices of the elements of x that are not zero, in C order.
 
     A tuple of tensors; with as_tuple=False one tensor, of shape (number of such elements, axes of x), which is
-    PyTorch's default. x is read back to the host, since the size of the result is the number of such elements. Raises
-    ValueError for a tensor without axes.
+    PyTorch's default. The host waits for the number of such elements. Raises ValueError for a tensor without axes.
     """
     if not x.ndim:
         raise ValueError("nonzero: x has no axes; reshape it to (1,)")
