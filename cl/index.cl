@@ -1,24 +1,26 @@
-// Gathering along an axis by an array of indices, and its transpose, the sum of updates at indices.
+// Gathering along an axis by an array of indices, its transpose, the sum of updates at indices, and writing at indices.
 //
 //   gather:   out[p] = x[p with its place on the axis replaced by indices[p]]
 //   scatter:  out = 0; out[o, indices[o, k, i], i] += updates[o, k, i] for k = 0, 1, 2, ... in this order
+//   put:      out = x; out[indices[k], i] = updates[k, i] for k = 0, 1, 2, ... in this order
 //
-// x, indices and updates are strided views, read through layouts (see layout.h); out is contiguous. An index
-// below 0 counts from the axis's end. One that lies outside the axis touches no memory: gather gives `missing`
-// there, scatter leaves the update out. Every element of a scatter's output has one work-item that writes it,
-// so sums come out the same each time.
+// x, indices and updates are strided views, read through layouts (see layout.h); out is contiguous, but that of put may
+// be a view, and x itself. An index below 0 counts from the axis's end. One that lies outside the axis touches no
+// memory: gather gives `missing` there, scatter and put leave the update out. Every element of the output of a scatter
+// or a put has one work-item that writes it, so results come out the same each time.
 #include "builtins.h"
 #include "common.h"
 #include "layout.h"
 
 // The kernels to compile: all, unless a launcher names a family.
-#if !defined(GATHER) && !defined(SCATTER)
+#if !defined(GATHER) && !defined(SCATTER) && !defined(PUT)
 #define GATHER
 #define SCATTER
+#define PUT
 #endif
 
-// T is the type of an element. gather only copies, so that an unsigned integer of the same size serves for any dtype. scatter
-// sums in COMPUTE_T; where T is narrow it writes such sums to an array of their own, which `narrow` rounds to T at the end.
+// T is the type of an element. gather and put only copy, so that an unsigned integer of the same size serves for any dtype.
+// scatter sums in COMPUTE_T; where T is narrow it writes such sums to an array of their own, which `narrow` rounds to T at the end.
 #include "types.h"
 
 // The type of the indices: int or long.
@@ -205,5 +207,50 @@ void narrow(__global const COMPUTE_T *restrict sums, __global T *restrict out, c
     FOR_UNITS(i, size) STORE(T, out, i, sums[i]);
 }
 #endif
+
+#endif
+
+#ifdef PUT
+
+// The updates are `count` x `inner`, x and out `size` x `inner`; the rows of x lie `x_step` apart, those of out
+// `out_step`. The layout of `count` has the offsets of updates and indices, that of `inner` those of updates, x and out.
+// A unit of work is a part of the output's rows and columns: its work-item goes through all indices in order, so that
+// the last of several updates of one row remains. Without `copies`, out is x.
+__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
+void put(__global const T *x, __global const T *restrict updates, __global const INDEX_T *restrict indices,
+         __global T *out, const long x_start, const long update_start, const long index_start, const long out_start,
+         __constant const long *count_layout, __constant const long *inner_layout, const int count_rank,
+         const int inner_rank, const long count, const long inner, const long size, const long x_step,
+         const long out_step, const int copies, const long row_parts, const long column_parts)
+{
+    FOR_UNITS(unit, row_parts * column_parts) {
+        const long row_part = unit / column_parts, column_part = unit - row_part * column_parts;
+        const long row_begin = size * row_part / row_parts, row_end = size * (row_part + 1) / row_parts;
+        const long begin = inner * column_part / column_parts, end = inner * (column_part + 1) / column_parts;
+        for (long row = row_begin; copies && row < row_end; row++)
+            for (long i = begin; i < end; i++) {
+                long place[3] = {0, x_start + row * x_step, out_start + row * out_step};
+                locate(inner_layout, inner_rank, inner_rank, 3, i, place);
+                out[place[2]] = x[place[1]];
+            }
+        for (long k = 0; k < count; k++) {
+            long first[2] = {update_start, index_start};
+            locate(count_layout, count_rank, count_rank, 2, k, first);
+            const long at = counted(indices[first[INDICES]], size);
+            if (at < row_begin || at >= row_end) continue;
+            const long to = out_start + at * out_step;
+            if (inner_rank == 1) {
+                const long update_step = inner_layout[1], step = inner_layout[3];
+                for (long i = begin; i < end; i++) out[to + i * step] = updates[first[DATA] + i * update_step];
+                continue;
+            }
+            for (long i = begin; i < end; i++) {
+                long place[3] = {first[DATA], 0, to};
+                locate(inner_layout, inner_rank, inner_rank, 3, i, place);
+                out[place[2]] = updates[place[0]];
+            }
+        }
+    }
+}
 
 #endif

@@ -1,37 +1,8 @@
-// Finding places: of true elements, and of values in sorted rows.
-//
-//   count_true, place_true   the places of the true elements of a mask, in order; a scan (scan.cl) comes between
-//   search_sorted            for each value the place where a sorted row has it, or would have it
+// For each value the place where a sorted row has it, or would have it.
 #include "builtins.h"
 #include "common.h"
 #include "keys.h"
 #include "units.h"
-
-// counts: the true elements of each stretch of the mask, whose elements are 0 or 1
-__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
-void count_true(__global const uchar *mask, __global long *counts, const long size, const long stretch) {
-    FOR_UNITS(unit, (size + stretch - 1) / stretch) {
-        const long end = min(size, (unit + 1) * stretch);
-        int count = 0;
-        for (long i = unit * stretch; i < end; i++) count += mask[i];
-        counts[unit] = count;
-    }
-}
-
-// starts: the sums of the counts up to each stretch, this one included. Of the `room` places those that are left get -1.
-__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
-void place_true(__global const uchar *mask, __global const long *starts, __global long *places, const long size,
-                const long stretch, const long room) {
-    const long stretches = (size + stretch - 1) / stretch;
-    FOR_UNITS(unit, stretches) {
-        const long end = min(size, (unit + 1) * stretch);
-        long at = unit ? starts[unit - 1] : 0;
-        for (long i = unit * stretch; i < end; i++)
-            if (mask[i] && at < room) places[at++] = i;
-        if (unit == stretches - 1)
-            for (; at < room; at++) places[at] = -1;
-    }
-}
 
 // Rows of `length` sorted elements, of which there is one for all `count` values of a row or, if `shared`, for all rows.
 // Of a place among equals the first is taken, or with `after` the one behind the last.

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from needle.dtypes import DTypeLike, Scalar, Shape
-from needle.ops import creation, gather, random
+from needle.ops import creation, random
 from needle.ops.creation import DeviceLike, as_sizes, as_tensor
+from needle.ops.indexing import taking
 from needle.tensor import Tensor
 
 __all__ = [
@@ -59,7 +60,7 @@ def one_hot(
     Raises IndexError for a host-known integer outside [0, n), TypeError for other than integers.
     """
     indices = i.to(device) if isinstance(i, Tensor) and device is not None else i
-    return creation.asarray(gather.one_hot(indices, n, dtype, device), requires_grad=requires_grad)
+    return creation.asarray(taking.one_hot(indices, n, dtype, device), requires_grad=requires_grad)
 
 
 # -- random values ----------------------------------------------------------------------------------

@@ -22,13 +22,15 @@ from needle.dtypes import DEFAULT_FLOAT, DType, DTypeLike, Scalar, Shape, is_flo
 from needle.errors import DeviceError
 from needle.ops.creation import DeviceLike, as_array
 from needle.ops.familiar import DTypeMethods, FamiliarMethods, Size
+from needle.ops.indexing.access import setitem
+from needle.ops.inplace import InPlace
 from needle.ops.numpy_functions import NumpyFunctions
 from needle.ops.sharing import DLPackMethods
 
 __all__ = ["Tensor"]
 
 
-class Tensor(NumpyFunctions, FamiliarMethods, DTypeMethods, DLPackMethods, Operators["Tensor"], Value):
+class Tensor(InPlace, NumpyFunctions, FamiliarMethods, DTypeMethods, DLPackMethods, Operators["Tensor"], Value):
     """An n-dimensional array on a device, with its place in the graph that `backward` walks.
 
     Args:
@@ -216,6 +218,7 @@ class Tensor(NumpyFunctions, FamiliarMethods, DTypeMethods, DLPackMethods, Opera
             raise ValueError(f"data of shape {value.shape} and dtype {value.dtype} does not fit a tensor of shape "
                              f"{self.shape} and dtype {self.dtype}")  # fmt: skip
         self.cached_data = value.cached_data
+        self.view_of = None
 
     def detach(self) -> Tensor:
         """The same values outside the graph, sharing memory."""
@@ -229,18 +232,20 @@ class Tensor(NumpyFunctions, FamiliarMethods, DTypeMethods, DLPackMethods, Opera
     # -- selecting and arranging ----------------------------------------------------------------
 
     def __getitem__(self, index: Any) -> Tensor:
-        """Basic indexing gives a view; an integer tensor, array or list takes along the first axis."""
-        if isinstance(index, (Value, NDArray, np.ndarray, list)):
-            return ops.take(self, index, axis=0)
+        """What any index of NumPy's selects: a view where it is basic, else a copy (see `getitem`)."""
         return ops.getitem(self, index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        """Write into the tensor's memory. Raises RuntimeError where a gradient would be lost."""
-        if self.requires_grad:
-            raise RuntimeError("a tensor that requires a gradient cannot be written into; write into its .data")
-        if isinstance(value, Value) and value.requires_grad and is_grad_enabled():
-            raise RuntimeError("a tensor that requires a gradient cannot be written into another; write its .data")
-        self.cached_data[index] = value.cached_data if isinstance(value, Value) else value
+        """Write `value` where `x[index]` reads, into the tensor's memory; gradients flow to both.
+
+        Raises GraphError for a leaf that requires a gradient, unless under `no_grad`.
+        """
+        setitem(self, index, value)
+
+    def where(self, condition: Any, other: Any) -> Tensor:
+        """This tensor where `condition` is true, else `other`."""
+        result: Tensor = ops.where(condition, self, other)
+        return result
 
     def astype(self, dtype: DTypeLike, *, copy: bool = False) -> Tensor:
         """Converted to `dtype`, and with `copy` a copy even where it has that dtype."""

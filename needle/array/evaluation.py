@@ -41,7 +41,7 @@ def stand_in(array: NDArray) -> NDArray:
     """A second array, pending in the same way but without readers: computing one leaves the other pending."""
     pending = array._pending
     assert pending is not None
-    same = make_pending(pending.record, pending.operands, pending.size, pending.constant)
+    same = make_pending(pending.record, pending.operands, pending.size, pending.constant, pending.born)
     return array._make(array.device, array.dtype, array.shape, None, pending=same)
 
 
@@ -75,6 +75,7 @@ def _compute(arrays: list[NDArray]) -> None:
     for array, output in zip(arrays, outputs, strict=True):
         assert array._pending is not None and output._storage is not None
         output._storage.readers = array._pending.readers  # the very object: another thread may be adding to it
+        output._storage.version = array._pending.version
         adopt(array, output)
 
 

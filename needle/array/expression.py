@@ -58,9 +58,10 @@ class Pending:
         generation: how often launches were made between the operations below it, along the path with most of them.
         uses: how many launches have computed it on the way to something else.
         readers: the pending arrays that still have to read the result.
+        version: how often the array has been overwritten while it was pending.
     """
 
-    __slots__ = ("born", "constant", "generation", "operands", "readers", "record", "size", "uses")
+    __slots__ = ("born", "constant", "generation", "operands", "readers", "record", "size", "uses", "version")
 
     record: Elementwise
     operands: tuple[Any, ...]
@@ -70,6 +71,7 @@ class Pending:
     generation: int
     uses: int
     readers: Readers
+    version: int
 
 
 def make_pending(
@@ -85,6 +87,7 @@ def make_pending(
     pending.generation = generation
     pending.uses = 0
     pending.readers = Readers()
+    pending.version = 0
     return pending
 
 

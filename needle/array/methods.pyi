@@ -205,6 +205,9 @@ class Methods(Generic[Result]):
     def frac(self) -> Result:
         """The fraction of x, with its sign: x - trunc(x)."""
 
+    def gather(self, dim: int, index: Result) -> Result:
+        """For each place of `index` the element of x there, but along `dim` at the index; PyTorch's function."""
+
     def ge(self, y: Result | float) -> Result:
         """Whether x >= y, as bool."""
 
@@ -219,6 +222,12 @@ class Methods(Generic[Result]):
 
     def hypot(self, y: Result | float) -> Result:
         """sqrt(x^2 + y^2) without overflow on the way; infinite if x or y is, even beside a NaN (IEEE 754)."""
+
+    def index_add(self, dim: int, index: Result, source: Result, *, alpha: float = 1) -> Result:
+        """x plus `alpha` times the slices of `source`, each added at its `index` along `dim`; PyTorch's function."""
+
+    def index_select(self, dim: int, index: Result) -> Result:
+        """The slices of x at a 1-D `index` along `dim`; PyTorch's function. See `take`."""
 
     def inner(self, y: Result) -> Result:
         """Sums of products over the last axes of x and y; a tensor without axes scales."""
@@ -286,6 +295,12 @@ class Methods(Generic[Result]):
     def lt(self, y: Result | float) -> Result:
         """Whether x < y, as bool."""
 
+    def masked_fill(self, mask: Result, value: Result | float) -> Result:
+        """x with `value` where `mask` is true; PyTorch's function."""
+
+    def masked_select(self, mask: Result) -> Result:
+        """The elements of x where `mask` is true, in C order, after both are broadcast together. PyTorch's function."""
+
     def matmul(self, b: Result) -> Result:
         """The matrix product of `a` (..., M, K) and `b` (..., K, N), as NumPy's `matmul`."""
 
@@ -343,8 +358,8 @@ class Methods(Generic[Result]):
     def nextafter(self, y: Result | float) -> Result:
         """The next number of the dtype after x towards y; y where they are equal. It has no gradient."""
 
-    def nonzero(self) -> tuple[Result, ...]:
-        """The int64 positions of the elements that are not zero, in C order: a tensor for each axis (Array API)."""
+    def nonzero(self, as_tuple: bool = True) -> tuple[Result, ...] | Result:
+        """For each axis the int64 indices of the elements of x that are not zero, in C order."""
 
     def norm(self, ord: Any = None, axis: Axes = None, keepdims: bool = False, *, p: Any = None, dim: Axes = None, dims: Axes = None, axes: Axes = None, keepdim: bool = False) -> Result:
         """`vector_norm` over one axis or over all, `matrix_norm` over two: NumPy's and PyTorch's `norm`."""
@@ -390,6 +405,12 @@ class Methods(Generic[Result]):
 
     def rsqrt(self) -> Result:
         """1 / sqrt(x)."""
+
+    def scatter(self, dim: int, index: Result, src: Result | float) -> Result:
+        """A copy of x with the elements of `src` written where `gather` would read; PyTorch's function."""
+
+    def scatter_add(self, dim: int, index: Result, src: Result) -> Result:
+        """x plus the elements of `src`, each added where `gather` would read; PyTorch's function."""
 
     def select(self, dim: int = 0, index: int = 0) -> Result:
         """The view of x at one index of an axis, without that axis. Raises IndexError for an index out of range."""
@@ -447,6 +468,9 @@ class Methods(Generic[Result]):
 
     def t(self) -> Result:
         """A view of a matrix with its axes exchanged; of a vector itself. Raises ValueError for more than two axes."""
+
+    def take(self, indices: Any, axis: int | None = None, *, dim: int | None = None, dims: int | None = None, axes: int | None = None) -> Result:
+        """The elements, or slices, of x at `indices` along `axis`; NumPy's `take`."""
 
     def tan(self) -> Result:
         """Tangent."""

@@ -160,7 +160,8 @@ class NDArray(Conversions, Operators["NDArray"]):
     @property
     def version(self) -> int:
         """A number that changes when elements of the memory are overwritten; views have that of the whole."""
-        return 0 if self._storage is None else self._storage.version
+        pending = self._pending
+        return pending.version if pending is not None else 0 if self._storage is None else self._storage.version
 
     @property
     def host_bounds(self) -> tuple[int, int] | None:
@@ -266,19 +267,33 @@ class NDArray(Conversions, Operators["NDArray"]):
         return self[tuple(slice(None, None, -1) if a in flipped else slice(None) for a in range(self.ndim))]
 
     def __getitem__(self, index: Any) -> NDArray:
-        """A view by basic indexing: ints, slices with any step, None and an ellipsis."""
-        return self._view(*views.index_view(index, self.geometry))
+        """A view by basic indexing: ints, slices with any step, None and an ellipsis; else what `ops.getitem` gives."""
+        try:
+            return self._view(*views.index_view(index, self.geometry))
+        except views.NotBasicError:
+            result: NDArray = TABLE["getitem"](self, index)
+            return result
+
+    def window(self, geometry: views.Geometry) -> NDArray:
+        """A view of the same memory with any geometry."""
+        result = self.realize()._view(*geometry)
+        result._whole = False
+        return result
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """Write `value` (array, NumPy array or scalar, broadcast and cast) into the view at `index`.
 
-        Raises ValueError for a view that repeats elements, as broadcast_to makes them, and for parts of one.
+        The index may be any that NumPy takes. Raises ValueError for a view that repeats elements, as broadcast_to makes
+        them, and for parts of one.
         """
-        if self._repeats:
-            raise ValueError(
-                f"a view of shape {self.shape} that repeats elements cannot be written into; copy it first"
-            )
-        target = self.realize()[index] if index is not Ellipsis else self.realize()
+        check_writable(self)
+        target = self.realize()
+        if index is not Ellipsis:
+            try:
+                target = self._view(*views.index_view(index, self.geometry))
+            except views.NotBasicError:
+                TABLE["assign_at"](self, index, value)
+                return
         TABLE["write"](target, value)
 
     # -- computing ------------------------------------------------------------------------------
@@ -308,6 +323,12 @@ def _restore(host: np.ndarray, device: str) -> NDArray:
             raise DeviceError(f"{error}; to read the pickle onto another, do it in `with ndl.device(name):`") from None
         place = chosen
     return NDArray.from_numpy(host, place)
+
+
+def check_writable(array: NDArray) -> None:
+    """Raise ValueError for a view that repeats elements, as broadcast_to makes them, or a part of one."""
+    if array._repeats:
+        raise ValueError(f"a view of shape {array.shape} that repeats elements cannot be written into; copy it first")
 
 
 def check_dtype(dtype: DType, device: Device) -> None:

@@ -34,10 +34,10 @@ def _unary(name: str) -> Callable[[Any], Any]:
 
 def _binary(name: str) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
     def method(self: Any, other: Any) -> Any:
-        return TABLE[name](self, other) if _is_ours(other) else NotImplemented
+        return TABLE[name](self, other) if is_ours(other) else NotImplemented
 
     def reflected(self: Any, other: Any) -> Any:
-        return TABLE[name](other, self) if _is_ours(other) else NotImplemented
+        return TABLE[name](other, self) if is_ours(other) else NotImplemented
 
     return method, reflected
 
@@ -51,7 +51,7 @@ def _equality(name: str) -> Callable[[Any, Any], Any]:
     return method
 
 
-def _is_ours(other: Any) -> bool:
+def is_ours(other: Any) -> bool:
     """Whether to operate with `other`, if only to say what is wrong with it; a foreign class gets its turn."""
     return isinstance(other, _OPERANDS) or type(other).__module__ == "builtins"
 

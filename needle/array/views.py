@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from functools import lru_cache
-from math import prod
+from math import gcd, prod
 from typing import Any, NamedTuple
 
 from needle.dtypes import Shape
@@ -119,7 +119,7 @@ def _expand_ellipsis(index: tuple[Any, ...], ndim: int) -> list[Any]:
 def index_view(index: Any, view: Geometry) -> Geometry:
     """The view that basic indexing (ints, slices, None, ...) selects.
 
-    Raises IndexError for an integer outside its axis, TypeError for what is no basic index.
+    Raises IndexError for an integer outside its axis, NotBasicError for what is no basic index.
     """
     items = _expand_ellipsis(index if isinstance(index, tuple) else (index,), len(view.shape))
     shape: list[int] = []
@@ -143,13 +143,45 @@ def index_view(index: Any, view: Geometry) -> Geometry:
     return Geometry(tuple(shape), tuple(strides), offset)
 
 
+class NotBasicError(TypeError):
+    """An index that selects no view: it has an array, a list or a bool in it."""
+
+
+class Joined(NamedTuple):
+    """A view in which several axes are one, and how indices of those axes become an index of that one.
+
+    The index is the sum of each axis's index, counted from the front, times its weight, plus `shift`. With strides that
+    do not fit together the joined axis also passes over elements that the view does not have.
+    """
+
+    geometry: Geometry
+    weights: tuple[int, ...]
+    shift: int
+    overlaps: bool  # whether an element of the view stands in several places of it
+
+
+def join_axes(view: Geometry, axes: Sequence[int], at: int) -> Joined:
+    """`view` with `axes` joined into one, which stands at position `at` among the others."""
+    sizes = [view.shape[a] for a in axes]
+    steps = [view.strides[a] if n > 1 else 0 for a, n in zip(axes, sizes, strict=True)]
+    step = gcd(*steps) or 1
+    length = 1 + sum((n - 1) * abs(s) // step for n, s in zip(sizes, steps, strict=True)) if all(sizes) else 0
+    before_first = sum((n - 1) * s for n, s in zip(sizes, steps, strict=True) if s < 0)
+    others = [(n, s) for a, (n, s) in enumerate(zip(view.shape, view.strides, strict=True)) if a not in axes]
+    wide = [(n, abs(s)) for n, s in others if n > 1]
+    apart = sum((n - 1) * s for n, s in wide) < step or all(length * step <= s for _, s in wide)
+    others.insert(at, (length, step))
+    geometry = Geometry(tuple([n for n, _ in others]), tuple([s for _, s in others]), view.offset + before_first)
+    return Joined(geometry, tuple([s // step for s in steps]), -before_first // step, not apart)
+
+
 def _checked_index(item: Any, extent: int, axis: int) -> int:
     try:
         position = operator.index(item)
     except TypeError:
-        raise TypeError(f"index {item!r} is not an int, a slice, None or an ellipsis") from None
+        raise NotBasicError from None
     if isinstance(item, bool):
-        raise TypeError(f"index {item!r} is a bool; boolean masks are not supported")
+        raise NotBasicError
     if not -extent <= position < extent:
         raise IndexError(f"index {position} is out of bounds for axis {axis} with size {extent}")
     return position % extent

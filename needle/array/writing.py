@@ -12,27 +12,95 @@ import numpy as np
 
 from needle.array.evaluation import adopt, common_device, copy, lock, realize, stand_in
 from needle.array.expression import SCALARS, linearize, positions
-from needle.array.ndarray import NDArray, cast
+from needle.array.ndarray import NDArray, cast, check_writable
 from needle.array.operators import operator
 from needle.array.recording import constant
-from needle.array.storage import Storage
-from needle.dtypes import DType, Scalar, converted, is_integer
+from needle.array.storage import Readers, Storage
+from needle.backend.records import Primitive
+from needle.dtypes import DType, Scalar, Shape, converted, is_integer
 
 
 @operator
 def write(target: NDArray, value: Any) -> None:
     """Write `value`, broadcast and cast, into the realized view `target`."""
+    value = fitted(source(value, target), target.shape)
+    with lock:
+        assign([target], [value if value._pending is None else stand_in(value)])
+
+
+def source(value: Any, target: NDArray) -> NDArray:
+    """`value` (an array, a scalar, or what NumPy takes for an array) as an array of the target's dtype and device."""
     if isinstance(value, NDArray):
         common_device("assignment", [target, value])
     elif isinstance(value, (*SCALARS, np.generic)):
         value = constant((), _weak_scalar(value, target.dtype), target.dtype, target.device)
     else:
         value = NDArray.from_numpy(converted(np.asarray(value), target.dtype), target.device)  # it may lack the other
-    value = cast(value, target.dtype)
-    if value.shape != target.shape:
-        value = value.broadcast_to(target.shape)
+    return cast(value, target.dtype)
+
+
+def fitted(value: NDArray, shape: Shape) -> NDArray:
+    """`value` broadcast to `shape`, without leading axes of size 1 that it has beyond it, as NumPy assigns."""
+    if value.shape == shape:
+        return value
+    extra = len(value.shape) - len(shape)
+    if extra > 0 and value.shape[:extra] == (1,) * extra:
+        value = value.reshape(value.shape[extra:])
+    return value.broadcast_to(shape)
+
+
+def previous(target: NDArray) -> NDArray:
+    """What `target` holds, as an operand for what `overwrite` is to give it: a stand-in, if it is still pending."""
     with lock:
-        assign([target], [value if value._pending is None else stand_in(value)])
+        return stand_in(target) if _may_stay_pending(target) else target.realize()
+
+
+def _may_stay_pending(target: NDArray) -> bool:
+    """Whether `target` is pending, and no view shows what it is written out to."""
+    return target._pending is not None and target._base is None and target._constant_views is None
+
+
+def overwrite(target: NDArray, value: NDArray) -> None:
+    """Give `target` the elements of `value`, of its shape and dtype, computed from `previous(target)`.
+
+    Into memory that exists they are written by one launch. A pending target stays pending, so that the operations
+    fuse; what was recorded on it before is computed first. The caller gives up `value`, which may be the target's
+    memory afterwards. Raises ValueError for a view that repeats elements.
+    """
+    check_writable(target)
+    with lock:
+        pending = target._pending
+        if pending is None or not _may_stay_pending(target):
+            assign([target.realize()], [value])
+            return
+        _realize_held(pending.readers)
+        if target._pending is not pending:  # a reader's launch has stored it
+            overwrite(target, value)
+            return
+        if value._pending is None:
+            adopt(target, copy(value))
+            target.storage.version = pending.version + 1
+            return
+        target._pending = stand_in(value)._pending
+        assert target._pending is not None
+        target._pending.version = pending.version + 1
+        for operand in target._pending.operands:
+            if isinstance(operand, NDArray):
+                source = operand._pending or operand._storage
+                source.readers.add(ref(target))  # type: ignore[union-attr]
+
+
+def run_into(primitive: Primitive, target: NDArray, *others: NDArray) -> None:
+    """Let `primitive`, whose first input and only output is `target`, write into that realized view.
+
+    Pending arrays that read the old contents are computed first.
+    """
+    common_device(primitive.name, [target, *others])
+    with lock:
+        inputs = [copy(a) if a.realize()._storage is target._storage else a for a in others]
+        _realize_held(target.storage.readers)
+        target.device.run(primitive, (target, *inputs), (target,))
+        target.storage.note_write()
 
 
 def _weak_scalar(value: Any, dtype: DType) -> Scalar:
@@ -73,7 +141,11 @@ def assign(targets: Sequence[NDArray], values: Sequence[NDArray]) -> None:
 
 def _realize_readers(storages: Sequence[Storage]) -> None:
     """Compute the pending arrays that read `storages`. After an error, those still pending remain their readers."""
-    waiting = [(storage.readers, storage.readers.take()) for storage in storages]
+    _realize_held(*(storage.readers for storage in storages))
+
+
+def _realize_held(*held: Readers) -> None:
+    waiting = [(readers, readers.take()) for readers in held]
     try:
         realize([array for _, arrays in waiting for array in arrays])
     except BaseException:

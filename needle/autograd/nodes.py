@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 from weakref import ref
 
 import numpy as np
 
-from needle.autograd.modes import entered
+from needle.autograd.modes import entered, set_grad
 from needle.autograd.overwritten import Overwritten
 from needle.dtypes import DType, is_float
 
 T = TypeVar("T")
+
+#: Where a gradient goes: to an output of a node, or to a leaf, whose number is 0.
+Edge: TypeAlias = "tuple[Node | Value, int]"
 
 
 class Op:
@@ -43,6 +46,9 @@ class Op:
     #: How many of the last outputs are for the gradient alone: the caller is not given them.
     saved: int = 0
 
+    #: Whether the result may be a view of the first argument. Such an op defines `embed`.
+    is_view: bool = False
+
     def __call__(self, *args: Any) -> Any:
         return apply(self, args)
 
@@ -64,6 +70,10 @@ class Op:
             self.vjp(i, out_grad, output, *node.args) for i, arg in enumerate(node.args) if isinstance(arg, Value)
         )
 
+    def embed(self, base: Any, view: Any) -> Any:
+        """`base`, of which `view` is the view that this op makes, with the history of both; the values are there."""
+        raise NotImplementedError(f"{type(self).__name__} makes no views")
+
     def __repr__(self) -> str:
         return self.name or type(self).__name__
 
@@ -82,18 +92,23 @@ class Node:
     Attributes:
         op, args: the operation, and what it was applied to, scalars and plain arrays included.
         arrays, versions: the arrays that it computed with, and their versions then; None for what is not a value's.
+        edges: for each argument where its gradient goes, a node and the number of its output, or a leaf and 0; None
+            where it requires none. An argument that is written into gets another node; the edge stays.
         results, result_versions: the arrays that came of it, and their versions then.
         several: whether `compute` returned a tuple.
         existing: for each output a weak reference to its value, which holds the node.
         hooks: only where somebody registered some (`needle.autograd.hooks`), with the number of the output of each.
     """
 
-    __slots__ = ("args", "arrays", "existing", "hooks", "op", "result_versions", "results", "several", "versions")
+    __slots__ = (
+        "args", "arrays", "edges", "existing", "hooks", "op", "result_versions", "results", "several", "versions",
+    )  # fmt: skip
 
     op: Op
     args: tuple[Any, ...]
     arrays: list[Any]
     versions: list[int | None]
+    edges: list[Edge | None]
     results: tuple[Any, ...]
     result_versions: list[int]
     several: bool
@@ -112,7 +127,7 @@ class Node:
 
     def free(self) -> None:
         """Let go of everything."""
-        self.op, self.args, self.arrays, self.results = FREED, (), [], ()
+        self.op, self.args, self.arrays, self.edges, self.results = FREED, (), [], [], ()
 
     def value(self, index: int) -> Value:
         """The value of an output: the one that is there already, else a new one of the same history."""
@@ -147,9 +162,24 @@ class Node:
 
 
 class Value:
-    """An array in the graph: output number `index` of `node`, or a leaf, whose node is None."""
+    """An array in the graph: output number `index` of `node`, or a leaf, whose node is None.
 
-    __slots__ = ("__weakref__", "_requires_grad", "cached_data", "grad", "hooks", "index", "node")
+    `view_of` is, for a view, the op that made it and the value whose memory it shows. `rewrites` counts how often an
+    operation with a gradient has written into that memory: of a view, those that its history tells of (see
+    `needle.ops.rewriting`).
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_requires_grad",
+        "cached_data",
+        "grad",
+        "hooks",
+        "index",
+        "node",
+        "rewrites",
+        "view_of",
+    )
 
     #: The class of operations' results; `needle.tensor` sets it.
     result_class: ClassVar[type[Value]]
@@ -160,6 +190,8 @@ class Value:
     grad: Any
     hooks: list[tuple[int, Callable[[Any], Any]]]  # of a leaf, as a node has them
     _requires_grad: bool
+    view_of: tuple[Op, Value] | None
+    rewrites: int
 
     def _set(self, data: Any, requires_grad: bool) -> None:
         """Be a leaf."""
@@ -168,6 +200,8 @@ class Value:
         self.index = 0
         self._requires_grad = requires_grad
         self.grad = None
+        self.view_of = None
+        self.rewrites = 0
 
     @property
     def requires_grad(self) -> bool:
@@ -175,6 +209,8 @@ class Value:
 
         Setting it raises TypeError for a dtype that is not floating, ValueError where a computed value would stop.
         """
+        if self.view_of is not None:
+            refresh(self)
         return self._requires_grad
 
     @requires_grad.setter
@@ -212,6 +248,13 @@ def check_differentiable(dtype: DType) -> None:
         raise TypeError(f"requires_grad=True needs a floating dtype; this tensor has {dtype}")
 
 
+class _Gone:
+    """What a weak reference to a value is that is there no more."""
+
+
+_GONE: Any = ref(_Gone())
+
+
 def make_value(data: Any, requires_grad: bool = False) -> Value:
     """A new leaf of `Value.result_class`, bypassing its constructor's conversions."""
     cls = Value.result_class
@@ -221,7 +264,42 @@ def make_value(data: Any, requires_grad: bool = False) -> Value:
     value.index = 0
     value._requires_grad = requires_grad
     value.grad = None
+    value.view_of = None
+    value.rewrites = 0
     return value
+
+
+def refresh(value: Value) -> Value:
+    """The value that a view shows the memory of. The view's history then tells of all that was written there."""
+    if value.view_of is None:
+        return value
+    op, base = value.view_of
+    root = refresh(base)
+    if value.rewrites != root.rewrites:
+        value.rewrites = root.rewrites
+        if base._requires_grad:
+            with set_grad(True):
+                take_history(value, apply(op, (base,)))
+    return root
+
+
+def take_history(value: Value, source: Value) -> None:
+    """Give `value`, whose array holds the values of `source` by now, the place of `source` in the graph."""
+    node, index = source.node, source.index
+    if node is None:
+        return
+    array = value.cached_data
+    forget(value)
+    node.results = (*node.results[:index], array, *node.results[index + 1 :])
+    node.result_versions[index] = array.version
+    node.existing[index] = ref(value)
+    value.node, value.index, value._requires_grad = node, index, True
+
+
+def forget(value: Value) -> None:
+    """Let the node of `value` no longer take it for its output: it gets no gradient from there."""
+    if value.node is not None and value.node.existing[value.index]() is value:
+        value.node.existing[value.index] = _GONE
 
 
 def _output(node: Node, index: int) -> Value:
@@ -243,6 +321,8 @@ def apply(op: Op, args: tuple[Any, ...]) -> Any:
     for arg in args:
         if isinstance(arg, Value):
             is_value = True
+            if arg.view_of is not None:
+                refresh(arg)
             requires_grad = requires_grad or arg._requires_grad
             arrays.append(arg.cached_data)
         else:
@@ -262,12 +342,21 @@ def apply(op: Op, args: tuple[Any, ...]) -> Any:
         node.args = args
         node.arrays = arrays
         node.versions = versions = []
+        node.edges = edges = []
         for arg in args:
-            versions.append(arg.cached_data.version if isinstance(arg, Value) else None)
+            if isinstance(arg, Value):
+                versions.append(arg.cached_data.version)
+                edges.append((arg.node or arg, arg.index) if arg._requires_grad else None)
+            else:
+                versions.append(None)
+                edges.append(None)
         node.results = (data,)
         node.result_versions = [data.version]
         node.several = False
         node.existing = [ref(value)]
+    if op.is_view and entered.get()[-1] and data.memory is arrays[0].memory:
+        value.view_of = op, args[0]
+        value.rewrites = refresh(args[0]).rewrites
     return value
 
 
@@ -282,6 +371,9 @@ def _values(
     node.args = args
     node.arrays = arrays
     node.versions = [arg.cached_data.version if isinstance(arg, Value) else None for arg in args]
+    node.edges = [
+        (arg.node or arg, arg.index) if isinstance(arg, Value) and arg._requires_grad else None for arg in args
+    ]
     node.results = results
     node.result_versions = [array.version for array in results]
     node.several = True

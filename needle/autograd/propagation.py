@@ -12,7 +12,7 @@ from typing import Any
 
 from needle.autograd.hooks import apply_hooks
 from needle.autograd.modes import set_grad
-from needle.autograd.nodes import FREED, Node, Op, Value, as_array_like, make_value
+from needle.autograd.nodes import FREED, Edge, Node, Op, Value, as_array_like, make_value
 from needle.autograd.overwritten import Overwritten
 from needle.errors import GraphError
 
@@ -42,11 +42,9 @@ def topological_order(root: Value) -> list[Node | Value]:
                 "to go through it again"
             )
         stack.append((source, True))
-        for arg in source.args:
-            if isinstance(arg, Value) and arg.requires_grad:
-                origin = arg if arg.node is None else arg.node
-                if id(origin) not in seen:
-                    stack.append((origin, False))
+        for edge in source.edges:
+            if edge is not None and id(edge[0]) not in seen:
+                stack.append((edge[0], False))
     return order
 
 
@@ -61,7 +59,7 @@ def propagate(
     """
     order = topological_order(root)
     arrived: dict[int, list[Any]] = {}  # by source, for each of its outputs
-    _arrive(arrived, root, seed)
+    _arrive(arrived, (root.node or root, root.index), seed)
     with set_grad(create_graph):
         while order:
             source = order.pop()
@@ -76,21 +74,22 @@ def propagate(
             for index, grad in enumerate(grads):
                 if grad is not None and (value := source.existing[index]()) is not None:
                     on_gradient(value, grad)
-            for arg, grad in _input_gradients(source, grads, create_graph):
-                _arrive(arrived, arg, _fit(grad, arg))
+            for position, grad in _input_gradients(source, grads, create_graph):
+                edge = source.edges[position]
+                assert edge is not None
+                _arrive(arrived, edge, _fit(grad, source.args[position]))
             if not retain_graph:
                 source.free()
 
 
-def _arrive(arrived: dict[int, list[Any]], value: Value, grad: Any) -> None:
-    """Add a gradient with respect to `value` to those that have arrived at its source."""
-    node = value.node
-    key = id(value if node is None else node)
-    grads = arrived.get(key)
+def _arrive(arrived: dict[int, list[Any]], edge: Edge, grad: Any) -> None:
+    """Add a gradient to those that have arrived at the source that `edge` names."""
+    source, index = edge
+    grads = arrived.get(id(source))
     if grads is None:
-        grads = arrived[key] = [None] if node is None else [None] * len(node.results)
-    known = grads[value.index]
-    grads[value.index] = grad if known is None else known + grad
+        grads = arrived[id(source)] = [None] if isinstance(source, Value) else [None] * len(source.results)
+    known = grads[index]
+    grads[index] = grad if known is None else known + grad
 
 
 def _fit(grad: Any, value: Value) -> Any:
@@ -101,24 +100,24 @@ def _fit(grad: Any, value: Value) -> Any:
     return grad if grad.dtype == data.dtype else grad.astype(data.dtype)
 
 
-def _input_gradients(node: Node, grads: list[Any], create_graph: bool) -> Iterator[tuple[Value, Any]]:
-    """Each input of `node` that requires a gradient, with its gradient (an array, or a value)."""
+def _input_gradients(node: Node, grads: list[Any], create_graph: bool) -> Iterator[tuple[int, Any]]:
+    """The position of each argument of `node` that requires a gradient, with its gradient (an array, or a value)."""
     op = node.op
     if type(op).gradient is not Op.gradient:
         yield from _user_gradients(node, grads, create_graph)
         return
     outputs, args = node.computed(create_graph), node.read(create_graph)
     grad, output = (tuple(grads), outputs) if node.several else (grads[0], outputs[0])
-    for i, arg in enumerate(node.args):
-        if isinstance(arg, Value) and arg.requires_grad:
+    for i, edge in enumerate(node.edges):
+        if edge is not None:
             result = op.vjp(i, grad, output, *args)
             if result is not None:
-                yield arg, result
+                yield i, result
 
 
-def _user_gradients(node: Node, grads: list[Any], create_graph: bool) -> Iterator[tuple[Value, Any]]:
+def _user_gradients(node: Node, grads: list[Any], create_graph: bool) -> Iterator[tuple[int, Any]]:
     """`_input_gradients` of an operation that defines `gradient`, which takes and gives tensors."""
-    op, inputs = node.op, node.inputs
+    op, inputs = node.op, [i for i, arg in enumerate(node.args) if isinstance(arg, Value)]
     for arg in node.read(True):
         if isinstance(arg, Overwritten):
             arg.refuse()
@@ -127,11 +126,11 @@ def _user_gradients(node: Node, grads: list[Any], create_graph: bool) -> Iterato
     results = results if isinstance(results, (tuple, list)) else (results,)
     if len(results) != len(inputs):
         raise GraphError(f"{op!r}.gradient returned {len(results)} gradients for {len(inputs)} inputs")
-    for arg, result in zip(inputs, results, strict=True):
-        if arg.requires_grad and result is not None:
+    for position, result in zip(inputs, results, strict=True):
+        if node.edges[position] is not None and result is not None:
             if not isinstance(result, Value):
-                result = make_value(as_array_like(f"{op!r}.gradient", result, arg.cached_data))
-            yield arg, result if create_graph else result.cached_data
+                result = make_value(as_array_like(f"{op!r}.gradient", result, node.args[position].cached_data))
+            yield position, result if create_graph else result.cached_data
 
 
 def _result(node: Node) -> Value:

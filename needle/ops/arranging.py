@@ -14,14 +14,14 @@ from needle.array import NDArray, recording
 from needle.array.views import as_shape, normalize_axes, normalize_axis
 from needle.autograd import Value
 from needle.ops.base import check_tensor, data_of, method, takes_tensor
-from needle.ops.gather import take
+from needle.ops.indexing.access import getitem
+from needle.ops.indexing.taking import take
 from needle.ops.keywords import other_names
 from needle.ops.shape import (
     broadcast_to,
     concat,
     expand_dims,
     flip,
-    getitem,
     permute_dims,
     reshape,
     split,

@@ -204,6 +204,6 @@ def check_tensor(function: str, argument: str, value: Any) -> None:
                         "ndl.asarray makes one")  # fmt: skip
 
 
-def data_of(x: Tensor | NDArray) -> NDArray:
+def data_of(x: Tensor | Value | NDArray) -> NDArray:
     """The array of a tensor, or the array itself."""
     return x.cached_data if isinstance(x, Value) else x

@@ -11,11 +11,12 @@ from needle.dtypes import float_for
 from needle.ops.arithmetic import clip, pow
 from needle.ops.base import method, takes_tensor
 from needle.ops.comparison import equal, isnan, where
+from needle.ops.indexing.access import getitem
 from needle.ops.linalg.norms import vector_norm
 from needle.ops.linalg.products import addmm
 from needle.ops.matmul import matmul
 from needle.ops.reductions import max, mean, min, sum
-from needle.ops.shape import astype, expand_dims, flip, getitem, reshape, swapaxes
+from needle.ops.shape import astype, expand_dims, flip, reshape, swapaxes
 from needle.ops.triangles import diagonal
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from needle.dtypes import DType, Shape, float_for, int32, int64, is_float, is_in
 from needle.ops.base import data_of, takes_tensor
 from needle.ops.comparison import equal, where
 from needle.ops.creation import as_tensor
-from needle.ops.gather import ScatterAdd
+from needle.ops.indexing.taking import ScatterAdd
 from needle.ops.reductions import max as largest_of
 from needle.ops.reductions import min as smallest_of
 from needle.ops.reductions import sum as sum_of

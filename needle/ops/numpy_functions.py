@@ -17,8 +17,9 @@ import numpy as np
 from needle.array.operators import TABLE
 from needle.array.views import normalize_axis
 from needle.autograd import Value
-from needle.ops import arithmetic, comparison, creation, gather, reductions
+from needle.ops import arithmetic, comparison, creation, reductions
 from needle.ops import shape as shapes
+from needle.ops.indexing import taking
 from needle.ops.matmul import matmul
 
 if TYPE_CHECKING:
@@ -280,13 +281,13 @@ def _round(a: Tensor, decimals: int = 0) -> Any:
 @_stands_for(np.take)
 def _take(a: Any, indices: Any, axis: int | None = None) -> Any:
     (a,) = _tensors((a,), (indices,))
-    return gather.take(a, indices, axis)
+    return taking.take(a, indices, axis)
 
 
 @_stands_for(np.take_along_axis)
 def _take_along_axis(arr: Any, indices: Any, axis: int = -1) -> Any:
     (arr,) = _tensors((arr,), (indices,))
-    return gather.take_along_axis(arr, indices, axis)
+    return taking.take_along_axis(arr, indices, axis)
 
 
 @_stands_for(np.dot)

@@ -14,7 +14,7 @@ from needle.dtypes import DType, DTypeLike, accumulator_for, as_dtype, int64, is
 from needle.ops.base import method, takes_tensor
 from needle.ops.comparison import equal, where
 from needle.ops.creation import arange, zeros_like
-from needle.ops.gather import ScatterAddAlongAxis
+from needle.ops.indexing.taking import ScatterAddAlongAxis
 from needle.ops.shape import astype, concat, flatten, reshape
 
 if TYPE_CHECKING:

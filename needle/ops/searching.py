@@ -11,11 +11,11 @@ from needle.array import NDArray
 from needle.autograd import Op
 from needle.backend.records import Example, Operand, Primitive
 from needle.checks import one_of
-from needle.dtypes import DType, Shape, bool_, int32, int64, promote
-from needle.ops.base import data_of, method, takes_tensor
+from needle.dtypes import DType, Shape, int32, int64, promote
+from needle.ops.base import takes_tensor
 from needle.ops.comparison import equal, not_equal
 from needle.ops.creation import as_tensor
-from needle.ops.gather import take
+from needle.ops.indexing.taking import take
 from needle.ops.reductions import Axes, sum
 from needle.ops.shape import astype, flatten
 from needle.ops.sorting import sort
@@ -23,17 +23,11 @@ from needle.ops.sorting import sort
 if TYPE_CHECKING:
     from needle.tensor import Tensor
 
-__all__ = ["count_nonzero", "isin", "nonzero", "searchsorted"]
+__all__ = ["count_nonzero", "isin", "searchsorted"]
 
 Signature = tuple[tuple[Shape, DType], ...]
 
 # -- the primitives ---------------------------------------------------------------------------------
-
-
-def _nonzero_reference(mask: np.ndarray, *, count: int) -> np.ndarray:
-    """The places of the first `count` true elements, counted in C order; -1 for those that are missing."""
-    found = np.flatnonzero(mask)[:count]
-    return np.pad(found, (0, count - found.size), constant_values=-1)
 
 
 def _search_reference(x: np.ndarray, values: np.ndarray, *, right: bool) -> np.ndarray:
@@ -45,14 +39,6 @@ def _search_reference(x: np.ndarray, values: np.ndarray, *, right: bool) -> np.n
     return np.array([np.searchsorted(a, v, side) for a, v in rows], np.int64).reshape(values.shape)
 
 
-NONZERO = Primitive(
-    "nonzero", _nonzero_reference, lambda mask, *, count: (((count,), int64),),
-    examples=tuple(
-        Example((Operand(shape, bool_),), {"count": count})
-        for shape, count in (((7,), 4), ((3, 5), 20), ((23, 29), 300), ((0, 3), 0), ((101, 103), 5000))
-    ),
-    family="searching",
-)  # fmt: skip
 #: Rows are sorted; those of the examples are of equals, whose order random numbers cannot spoil. Other rows give places
 #: that mean nothing, and touch no memory outside.
 SEARCHSORTED = Primitive(
@@ -85,18 +71,6 @@ class SearchSorted(Op):
         return x.run(SEARCHSORTED, values, right=self.right)
 
 
-class Nonzero(Op):
-    """The places of the `count` true elements of a mask, counted in C order."""
-
-    name = "nonzero"
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def compute(self, mask: NDArray) -> NDArray:
-        return mask.run(NONZERO, count=self.count)
-
-
 # -- the functions ----------------------------------------------------------------------------------
 
 
@@ -104,32 +78,6 @@ class Nonzero(Op):
 def count_nonzero(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The int64 number of elements that are not zero over `axis` (an int, several, or None for all)."""
     return sum(not_equal(x, 0), axis, keepdims)
-
-
-def flat_nonzero(x: Any) -> Any:
-    """The int64 places, counted in C order, of the elements of x that are not zero. Reads their number back."""
-    mask = astype(x, bool_)
-    data_of(mask).realize()  # it is counted, and then read
-    return Nonzero(int(data_of(sum(mask)).item()))(mask)
-
-
-@takes_tensor
-@method
-def nonzero(x: Tensor) -> tuple[Tensor, ...]:
-    """The int64 positions of the elements that are not zero, in C order: a tensor for each axis (Array API).
-
-    Their number is read back from the device. Raises ValueError for x without axes.
-    """
-    if x.ndim == 0:
-        raise ValueError("nonzero: x has no axes; reshape it to (1,) first")
-    places = flat_nonzero(x)
-    results, step = [], 1
-    for axis in reversed(range(x.ndim)):
-        size = x.shape[axis]
-        outer = places if step == 1 else places // step
-        results.append(outer if axis == 0 else outer % max(size, 1))
-        step *= max(size, 1)
-    return tuple(reversed(results))
 
 
 def _as_ours(values: Any, like: Any) -> Any:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from needle.tensor import Tensor
 
 __all__ = [
-    "astype", "broadcast_arrays", "broadcast_to", "concat", "expand_dims", "flatten", "flip", "getitem", "permute_dims",
-    "reshape", "split", "squeeze", "stack", "swapaxes", "transpose",
+    "astype", "broadcast_arrays", "broadcast_to", "concat", "expand_dims", "flatten", "flip", "permute_dims", "reshape",
+    "split", "squeeze", "stack", "swapaxes", "transpose",
 ]  # fmt: skip
 
 
@@ -43,6 +43,7 @@ class Cast(Op):
 
 class Reshape(Op):
     name = "reshape"
+    is_view = True
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
@@ -53,9 +54,13 @@ class Reshape(Op):
     def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
         return grad.reshape(x.shape)
 
+    def embed(self, base: Any, view: Any) -> Any:
+        return Reshape(base.shape)(view)
+
 
 class Permute(Op):
     name = "permute_dims"
+    is_view = True
 
     def __init__(self, axes: tuple[int, ...]) -> None:
         self.axes = axes
@@ -64,7 +69,13 @@ class Permute(Op):
         return x.permute(self.axes)
 
     def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
-        return grad.permute(sorted(range(len(self.axes)), key=self.axes.__getitem__))
+        return grad.permute(self._back())
+
+    def embed(self, base: Any, view: Any) -> Any:
+        return Permute(self._back())(view)
+
+    def _back(self) -> tuple[int, ...]:
+        return tuple(sorted(range(len(self.axes)), key=self.axes.__getitem__))
 
 
 class BroadcastTo(Op):
@@ -82,6 +93,7 @@ class BroadcastTo(Op):
 
 class Flip(Op):
     name = "flip"
+    is_view = True
 
     def __init__(self, axes: tuple[int, ...]) -> None:
         self.axes = axes
@@ -92,11 +104,15 @@ class Flip(Op):
     def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
         return grad.flip(self.axes)
 
+    def embed(self, base: Any, view: Any) -> Any:
+        return Flip(self.axes)(view)
+
 
 class Slice(Op):
     """The view that a basic index selects."""
 
     name = "getitem"
+    is_view = True
 
     def __init__(self, index: Any) -> None:
         self.index = index
@@ -106,6 +122,41 @@ class Slice(Op):
 
     def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
         return Place(self.index, x.shape)(grad)
+
+    def embed(self, base: Any, view: Any) -> Any:
+        return Embed(self.index)(base, view)
+
+
+class Embed(Op):
+    """Arguments: x, and what has been written into its elements at a basic index."""
+
+    name = "setitem"
+
+    def __init__(self, index: Any) -> None:
+        self.index = index
+
+    def compute(self, x: NDArray, view: NDArray) -> NDArray:
+        return x
+
+    def vjp(self, index: int, grad: Any, output: Any, x: Any, view: Any) -> Any:
+        return Cleared(self.index)(grad) if index == 0 else grad[self.index]
+
+
+class Cleared(Op):
+    """A copy of the argument with zeros at a basic index."""
+
+    name = "cleared"
+
+    def __init__(self, index: Any) -> None:
+        self.index = index
+
+    def compute(self, x: NDArray) -> NDArray:
+        result = evaluation.copy(x)
+        result[self.index] = 0
+        return result
+
+    def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
+        return Cleared(self.index)(grad)
 
 
 class Place(Op):
@@ -288,12 +339,6 @@ def squeeze(x: Tensor, axis: int | Sequence[int] | None = None) -> Tensor:
     return reshape(x, tuple(n for a, n in enumerate(x.shape) if a not in axes))
 
 
-@takes_tensor
-def getitem(x: Tensor, index: Any) -> Tensor:
-    """x[index] for a basic index: ints, slices with any step, None and an ellipsis."""
-    return Slice(index)(x)
-
-
 def _check_tensors(function: str, tensors: Sequence[Any]) -> None:
     for position, tensor in enumerate(tensors):
         check_tensor(function, f"tensors[{position}]", tensor)
@@ -357,4 +402,4 @@ def split(x: Tensor, sections: int | Sequence[int], axis: int = 0) -> list[Tenso
         cuts = [python_operator.index(c) for c in sections]
     bounds = [0, *cuts, extent]
     lead = (slice(None),) * place
-    return [getitem(x, (*lead, slice(a, b))) for a, b in pairwise(bounds)]
+    return [Slice((*lead, slice(a, b)))(x) for a, b in pairwise(bounds)]

@@ -18,7 +18,7 @@ from needle.checks import integer
 from needle.dtypes import DType, Shape, float_for, int64
 from needle.ops.base import method, takes_tensor
 from needle.ops.comparison import equal, where
-from needle.ops.gather import ScatterAddAlongAxis
+from needle.ops.indexing.taking import ScatterAddAlongAxis
 from needle.ops.shape import astype, permute_dims, reshape, squeeze, stack
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from needle.dtypes import bool_, uint32
 from needle.ops.base import data_of, takes_tensor
 from needle.ops.comparison import not_equal
 from needle.ops.creation import as_tensor
-from needle.ops.gather import Take
+from needle.ops.indexing.masks import flat_positions
+from needle.ops.indexing.taking import Take
 from needle.ops.scanning import CumulativeSum
-from needle.ops.searching import flat_nonzero
 from needle.ops.shape import astype
 from needle.ops.sorting import ARGSORT, SORT, SORT_VALUES
 
@@ -66,7 +66,7 @@ class _Runs:
         self.begins = NDArray.empty(flat.shape, bool_, flat.device)
         self.begins[:1] = True
         self.begins[1:] = not_equal(self.ordered[1:], self.ordered[:-1])
-        self.starts = flat_nonzero(self.begins)
+        self.starts = flat_positions(self.begins)
 
     def _given(self, array: Any) -> Any:
         return as_tensor(array) if self.is_value else array

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import needle as ndl
 from needle.array import NDArray
 from needle.dtypes import ALL
-from needle.ops.gather import ScatterAdd, ScatterAddAlongAxis, check_index_bounds
+from needle.ops.indexing.taking import ScatterAdd, ScatterAddAlongAxis, check_index_bounds
 
 DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint64", "float32", "float64")
 

@@ -15,7 +15,7 @@ import needle as ndl
 from needle.autograd import gradients
 from needle.backend.records import PRIMITIVES, Primitive
 from needle.nn.functional.standardize import standardize
-from needle.ops.gather import ScatterAddAlongAxis
+from needle.ops.indexing.taking import ScatterAddAlongAxis
 
 REFUSED = "written to in place since"
 

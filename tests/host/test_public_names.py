@@ -9,7 +9,7 @@ import pkgutil
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -136,8 +136,20 @@ def test_a_function_of_other_operations_becomes_a_method() -> None:
         del Methods.scaled
 
 
-#: What methods need beside the tensor.
-ARGUMENTS: dict[str, tuple[Any, ...]] = {"kthvalue": (1,), "quantile": (0.5,), "topk": (1,)}
+#: What methods need beside x, of shape (1, 2).
+ARGUMENTS: dict[str, Callable[[ndl.Tensor], tuple[Any, ...]]] = {
+    "gather": lambda x: (1, [[1, 1]]),
+    "index_add": lambda x: (1, [1, 1], x),
+    "index_select": lambda x: (1, ndl.asarray([1], device="numpy")),
+    "kthvalue": lambda x: (1,),
+    "masked_fill": lambda x: (x > 0.3, 7),
+    "masked_select": lambda x: (x > 0.3,),
+    "quantile": lambda x: (0.5,),
+    "scatter": lambda x: (1, [[1, 1]], x),
+    "scatter_add": lambda x: (1, [[1, 1]], x),
+    "take": lambda x: ([1, 1],),
+    "topk": lambda x: (1,),
+}
 
 
 @pytest.mark.parametrize("name", sorted(name for name, value in vars(Methods).items() if inspect.isfunction(value)))
@@ -147,11 +159,12 @@ def test_a_method_is_the_function(name: str) -> None:
     x = ndl.asarray(np.array([[0.25, 0.5]], np.float32), device="numpy")
     x = x.astype("int32") if name.startswith("bitwise") else x
     parameters = [*inspect.signature(vars(Methods)[name]).parameters.values()][1:]
-    arguments = ARGUMENTS.get(name, ())
-    if arguments or all(p.default is not p.empty or p.kind is p.VAR_POSITIONAL for p in parameters):
-        expected = as_arrays(getattr(ndl, name)(x, *arguments))
-        np.testing.assert_equal(as_arrays(getattr(x, name)(*arguments)), expected)
-        np.testing.assert_equal(as_arrays(getattr(x.cached_data, name)(*arguments)), expected)
+    if name in ARGUMENTS or all(p.default is not p.empty or p.kind is p.VAR_POSITIONAL for p in parameters):
+        more = ARGUMENTS.get(name, lambda x: ())(x)
+        arrays = [a.cached_data if isinstance(a, ndl.Tensor) else a for a in more]
+        expected = as_arrays(getattr(ndl, name)(x, *more))
+        np.testing.assert_equal(as_arrays(getattr(x, name)(*more)), expected)
+        np.testing.assert_equal(as_arrays(getattr(x.cached_data, name)(*arrays)), expected)
 
 
 def as_arrays(result: Any) -> list[np.ndarray]:

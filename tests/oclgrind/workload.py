@@ -152,7 +152,6 @@ def cut_small() -> None:
     """Let kernels that share out long rows do so with short ones."""
     for family, numbers in {
         "scan": {"WHOLE": 32, "SEGMENT": 16},
-        "search": {"STRETCH": 16, "GPU_STRETCH": 16},
         "sort": {"PART": 16, "ITEM": 2},
     }.items():
         module = import_module(f"needle.backend.opencl.kernels.{family}")

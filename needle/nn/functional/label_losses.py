@@ -18,7 +18,7 @@ from needle.nn.functional.label_loss import LabelCrossEntropy
 from needle.nn.functional.loss_reduction import REDUCTIONS
 from needle.ops.base import takes_tensor
 from needle.ops.creation import asarray
-from needle.ops.gather import check_in_range
+from needle.ops.indexing.taking import check_in_range
 from needle.ops.precision import rounded_once
 from needle.tensor import Tensor
 

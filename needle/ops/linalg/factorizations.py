@@ -13,10 +13,11 @@ import numpy as np
 from needle.array import NDArray
 from needle.dtypes import compute_dtype
 from needle.ops.base import data_of, takes_tensor
+from needle.ops.indexing.access import getitem
 from needle.ops.linalg.lapack import HostOp, as_matrices, as_squares, transposed
 from needle.ops.linalg.triangular import SolveTriangular
 from needle.ops.matmul import matmul
-from needle.ops.shape import concat, getitem, reshape
+from needle.ops.shape import concat, reshape
 from needle.ops.triangles import tril
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from needle.array.views import normalize_axes, normalize_axis
 from needle.dtypes import promote
 from needle.ops.arranging import moveaxis
 from needle.ops.base import check_tensor, method, takes_tensor
+from needle.ops.indexing.access import getitem
 from needle.ops.matmul import matmul
 from needle.ops.reductions import sum
-from needle.ops.shape import getitem, permute_dims, reshape, stack, swapaxes
+from needle.ops.shape import permute_dims, reshape, stack, swapaxes
 from needle.strides import broadcast_shapes
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
-"""The launchers of `cl/index.cl`: gathering by an array of indices, and the sum of updates at indices.
+"""The launchers of `cl/index.cl`: gathering by an array of indices, the sum of updates at indices, writing at indices.
 
-Indices out of range give NaN (integers: 0) in a take, and are left out of a sum.
+Indices out of range give NaN (integers: 0) in a take, and are left out of a sum and of what is written.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _INT, _LONG, _ULONG = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.uint64
 _GATHER = (None,) * 3 + (_LONG,) * 2 + (None, _INT) + (_LONG,) * 4 + (_ULONG,)
 _SCATTER = (None,) * 3 + (_LONG,) * 2 + (None,) * 3 + (_INT,) * 3 + (_LONG,) * 6
 _NARROW = (None, None, _LONG)
+_PUT = (None,) * 4 + (_LONG,) * 4 + (None,) * 2 + (_INT,) * 2 + (_LONG,) * 5 + (_INT,) + (_LONG,) * 2
 
 _CPU_CHUNK = 4096  # elements of a run that gather copies as one unit on a CPU
 _COPIED = Grain(group=1 << 14, rounded_up=True)  # elements that are copied or narrowed; a GPU's work-item takes one
@@ -197,3 +198,48 @@ def _partition(
         row_parts = min(wanted, size, max(cores, inner // 8))
         column_parts = min(-(-wanted // row_parts), max(1, inner // 64))
     return "scatter", row_parts, column_parts, groups_for(launch_shape, outer * row_parts * column_parts)
+
+
+@launches("put")
+def _put(device: OpenCLDevice, inputs: Sequence[ArrayView], outputs: Sequence[ArrayView]) -> None:
+    """Write into rows of x, or of a copy of x where the output is another array."""
+    (x, indices, updates), (out,) = inputs, outputs
+    copies = out is not x
+    if 0 in out.shape or not (copies or 0 not in indices.shape):
+        return
+    prepared = device.prepared(
+        _prepare_put, x.dtype, indices.dtype, x.shape, x.strides, out.strides, indices.shape, indices.strides,
+        updates.strides, copies,
+    )  # fmt: skip
+    starts = x.offset, updates.offset, indices.offset, out.offset
+    prepared.launch(device, (x.buffer, updates.buffer, indices.buffer, out.buffer, *starts))
+
+
+def _prepare_put(
+    device: OpenCLDevice, dtype: DType, index_dtype: DType, shape: Shape, x_strides: Strides, out_strides: Strides,
+    index_shape: Shape, index_strides: Strides, update_strides: Strides, copies: bool,
+) -> PreparedLaunch:  # fmt: skip
+    """The launch that writes into an array of `shape`, at so many indices."""
+    size, inner, count = shape[0], prod(shape[1:]), prod(index_shape)
+    rank = len(index_shape)
+    by_count = elementwise_layout(index_shape, (update_strides[:rank], index_strides))
+    by_inner = elementwise_layout(shape[1:], (update_strides[rank:], x_strides[1:], out_strides[1:]))
+    launch_shape = device.launch_shape
+    row_parts, column_parts = _parts(device, inner * (count + size if copies else count), inner, size)
+    kernel = device.kernel("index.cl", "put", _defines(device, {"T": bits_type(dtype)}, index_dtype) | {"PUT": 1}, _PUT)
+    arguments = (
+        device.layout_buffer(by_count), device.layout_buffer(by_inner), by_count.rank, by_inner.rank,
+        count, inner, size, x_strides[0], out_strides[0], int(copies), row_parts, column_parts,
+    )  # fmt: skip
+    groups = groups_for(launch_shape, -(-row_parts * column_parts // launch_shape.local_size))
+    return PreparedLaunch(kernel, (groups,), (launch_shape.local_size,), arguments)
+
+
+def _parts(device: OpenCLDevice, elements: int, inner: int, size: int) -> tuple[int, int]:
+    """Into how many parts a put that moves so many elements cuts the output's rows and its columns."""
+    launch_shape = device.launch_shape
+    if not launch_shape.on_cpu:
+        return max(1, min(size, 64, _GPU_ITEMS // inner)), inner
+    wanted = min(_PARTS_PER_CORE * launch_shape.cores, _SUMMED.worth(launch_shape, elements))
+    row_parts = min(wanted, size, max(launch_shape.cores, inner // 8))
+    return row_parts, min(-(-wanted // row_parts), max(1, inner // 64))

@@ -31,7 +31,7 @@ from needle.dtypes import (
     is_float,
     is_integer,
 )
-from needle.ops.base import data_of, takes_tensor
+from needle.ops.base import data_of, method, takes_tensor
 from needle.ops.comparison import equal
 from needle.ops.creation import DeviceLike, as_device, as_tensor
 from needle.ops.shape import astype, broadcast_to, expand_dims, reshape
@@ -47,7 +47,7 @@ Signature = tuple[tuple[Shape, DType], ...]
 # -- the primitives ---------------------------------------------------------------------------------
 
 
-def _resolve(indices: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+def resolve_indices(indices: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """The indices counted from the front, 0 where they are out of range, and where they are in range."""
     counted = np.where(indices < 0, indices + size, indices)
     valid = (counted >= 0) & (counted < size)
@@ -59,7 +59,7 @@ def _missing(dtype: DType) -> Any:
 
 
 def _take_reference(x: np.ndarray, indices: np.ndarray, *, axis: int) -> np.ndarray:
-    counted, valid = _resolve(indices, x.shape[axis])
+    counted, valid = resolve_indices(indices, x.shape[axis])
     shape = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
     if x.shape[axis] == 0:
         return np.full(shape, _missing(x.dtype))
@@ -68,14 +68,14 @@ def _take_reference(x: np.ndarray, indices: np.ndarray, *, axis: int) -> np.ndar
 
 
 def _along_reference(x: np.ndarray, indices: np.ndarray, *, axis: int) -> np.ndarray:
-    counted, valid = _resolve(indices, x.shape[axis])
+    counted, valid = resolve_indices(indices, x.shape[axis])
     if x.shape[axis] == 0:
         return np.full(indices.shape, _missing(x.dtype))
     return np.where(valid, np.take_along_axis(x, counted, axis), _missing(x.dtype))
 
 
 def _scatter_reference(indices: np.ndarray, updates: np.ndarray, *, axis: int, size: int) -> np.ndarray:
-    counted, valid = _resolve(indices.reshape(-1), size)
+    counted, valid = resolve_indices(indices.reshape(-1), size)
     outer, inner = updates.shape[:axis], updates.shape[axis + indices.ndim :]
     sums = np.zeros((size, *outer, *inner), compute_dtype(updates.dtype))
     rows = np.moveaxis(updates.reshape(*outer, indices.size, *inner), axis, 0)
@@ -84,7 +84,7 @@ def _scatter_reference(indices: np.ndarray, updates: np.ndarray, *, axis: int, s
 
 
 def _scatter_along_reference(indices: np.ndarray, updates: np.ndarray, *, axis: int, size: int) -> np.ndarray:
-    counted, valid = _resolve(indices, size)
+    counted, valid = resolve_indices(indices, size)
     shape = (*updates.shape[:axis], size, *updates.shape[axis + 1 :])
     sums = np.zeros(shape, compute_dtype(updates.dtype))
     places: list[Any] = list(np.indices(updates.shape, sparse=True))
@@ -282,7 +282,7 @@ def as_indices(indices: Any, size: int, what: str, device: DeviceLike = None, *,
         _check_integer(host.dtype, what)
         check_index_bounds(host, size, what, from_end=from_end)
         return NDArray.from_numpy(host.astype(int64, copy=False), as_device(device))
-    dtype = data_of(indices).dtype  # type: ignore[arg-type]
+    dtype = data_of(indices).dtype
     _check_integer(dtype, what)
     check_index_bounds(indices, size, what, from_end=from_end)
     if dtype in (int32, int64):
@@ -299,6 +299,7 @@ def _check_integer(dtype: DType, what: str) -> None:
 
 
 @takes_tensor
+@method
 def take(x: Tensor, indices: Any, axis: int | None = None) -> Tensor:
     """The elements, or slices, of x at `indices` along `axis`; NumPy's `take`.
 
