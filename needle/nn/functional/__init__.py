@@ -5,6 +5,7 @@ Unless said otherwise a function keeps the shape and the floating dtype of `inpu
 """
 
 from needle.nn.functional.activations import *
+from needle.nn.functional.attention import *
 from needle.nn.functional.dropout import *
 from needle.nn.functional.label_losses import *
 from needle.nn.functional.linear import *
