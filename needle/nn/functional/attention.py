@@ -55,6 +55,22 @@ def scaled_dot_product_attention(
     Raises TypeError for operands of other dtypes, ValueError for shapes that do not fit, for a mask together with
     `is_causal`, and unless 0 <= dropout_p < 1.
     """
+    if attn_mask is not None and is_causal:
+        raise ValueError(f"{_NAME}: is_causal=True goes without attn_mask; put both into the mask")
+    return attend(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
+
+
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """`scaled_dot_product_attention`, which may be causal and have a mask as well."""
     for name, operand in (("key", key), ("value", value)):
         check_tensor(_NAME, name, operand)
     dropout_p = probability("dropout_p", dropout_p)
@@ -63,11 +79,8 @@ def scaled_dot_product_attention(
     size, value_size = query.shape[-1], value.shape[-1]
     queries, keys = query.shape[-2], key.shape[-2]
     scale = 1 / sqrt(max(1, size)) if scale is None else float(scale)
-    mask = None
-    if attn_mask is not None:
-        if is_causal:
-            raise ValueError(f"{_NAME}: is_causal=True goes without attn_mask; put both into the mask")
-        mask = _mask_of_four_axes(query, attn_mask, (*shape, queries, keys))
+    if mask is not None:
+        mask = _mask_of_four_axes(query, mask, (*shape, queries, keys))
     padded = -(-max(size, value_size, 1) // 8) * 8  # of whole vectors; what zeros are added to does not change
     found = attention(
         _four_axes(query, shape, padded), _four_axes(key, shared, padded), _four_axes(value, shared, padded), mask,
