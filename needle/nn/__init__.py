@@ -14,5 +14,6 @@ from needle.nn.losses import *
 from needle.nn.module import *
 from needle.nn.normalization import *
 from needle.nn.parameter import *
+from needle.nn.recurrent import *
 from needle.nn.state import *
 from needle.nn.transformer import *
