@@ -20,6 +20,7 @@ from needle.array import *
 from needle.autograd import *
 from needle.backend.protocol import *
 from needle.backend.registry import *
+from needle.checkpointing import *
 from needle.dtypes import *
 from needle.errors import *
 from needle.gradients import *
