@@ -70,8 +70,8 @@ def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         x = ndl.checkpoint(layer, x)
 
     Parameters that the function reads by itself, such as those of a module, get their gradients. Other tensors that
-    were computed outside must be among `args`. Layers that change themselves as they run, such as batch normalisation, do so
-    twice. Raises TypeError where the result is another thing, GraphError for gradients of gradients.
+    were computed outside must be among `args`. Layers that change themselves as they run, such as batch normalisation,
+    do so twice. Raises TypeError where the result is another thing, GraphError for gradients of gradients.
     """
     places = [i for i, arg in enumerate(args) if isinstance(arg, Value)]
     if not is_grad_enabled():

@@ -6,11 +6,13 @@ from fnmatch import fnmatchcase
 
 from benchmarks.case import Case, Family
 from benchmarks.cases import (
+    attention,
     composed,
     elementwise,
     embedding,
     matmul,
     optimizers,
+    recurrent,
     reductions,
     softmax,
     training,
@@ -25,6 +27,8 @@ FAMILIES: tuple[Family, ...] = (
     *composed.FAMILIES,
     *optimizers.FAMILIES,
     *embedding.FAMILIES,
+    *attention.FAMILIES,
+    *recurrent.FAMILIES,
     *training.FAMILIES,
     *transfer.FAMILIES,
 )
