@@ -11,6 +11,7 @@
 #define WIDTH 8
 #endif
 #include "attention.h"
+#include "powers.h"
 
 // Vectors of queries, and keys, of a register tile of scores.
 #define V 2
@@ -21,11 +22,6 @@
 #define STRIP (V * WIDTH)
 #ifndef PITCH
 #define PITCH STRIP
-#endif
-
-// 1 to compute powers of 2 by a polynomial: of floats.
-#ifndef OWN_EXP
-#define OWN_EXP 0
 #endif
 
 typedef VEC(COMPUTE_T) vec;
@@ -57,24 +53,6 @@ DEFINE_TRANSPOSE(COMPUTE_T)
 #ifndef WIDE
 #define WIDE
 #endif
-
-// 2^x for x <= 0 (a little above does no harm) or NaN; of floats within 1.3e-7, and 0 below -126.5.
-static inline vec exp2_of(vec x)
-{
-#if OWN_EXP
-    x = x < -127.0f ? -127.0f : x;
-    const vec t = x + (12582912.0f + 127.0f);
-    const vec r = x - (t - (12582912.0f + 127.0f));
-    vec p = r * 1.326472712e-03f + 9.671512645e-03f;
-    p = p * r + 5.550733743e-02f;
-    p = p * r + 2.402224209e-01f;
-    p = p * r + 6.931469776e-01f;
-    p = p * r + 1.0f;
-    return p * CAT(as_, VEC(COMPUTE_T))(CAT(as_, VEC(int))(t) << 23);
-#else
-    return exp2(x);
-#endif
-}
 
 // to[d][lane] = from[row of the lane][d] * scale for WIDTH rows, of which `rows` exist (at least 1; the last is repeated).
 void pack_rows(__local COMPUTE_T *to, __global const COMPUTE_T *from, const long rows, const COMPUTE_T scale)

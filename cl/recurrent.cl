@@ -14,6 +14,7 @@
 // vectors of columns, then what is elementwise. Weights are packed in panels of columns: [panel][depth][PANEL].
 #include "builtins.h"
 #include "common.h"
+#include "powers.h"
 #include "types.h"
 #include "units.h"
 
@@ -27,11 +28,6 @@
 #ifndef V
 #define V 2
 #endif
-// 1 to compute exponentials of floats by polynomials, on whole vectors.
-#ifndef OWN_EXP
-#define OWN_EXP 0
-#endif
-
 #if CELL == 2
 #define GATES 4
 #define SLOTS 4
@@ -61,20 +57,6 @@ DEFINE_LOOSE(T)
 #define ONE ((vec)(1))
 
 #if OWN_EXP
-// 2^x for x <= 127 or NaN, within 1.3e-7; 0 below -126.5.
-static inline vec exp2_of(vec x)
-{
-    x = x < -127.0f ? -127.0f : x;
-    const vec t = x + (12582912.0f + 127.0f);
-    const vec r = x - (t - (12582912.0f + 127.0f));
-    vec p = r * 1.326472712e-03f + 9.671512645e-03f;
-    p = p * r + 5.550733743e-02f;
-    p = p * r + 2.402224209e-01f;
-    p = p * r + 6.931469776e-01f;
-    p = p * r + 1.0f;
-    return p * CAT(as_, VEC(float))(CAT(as_, VEC(int))(t) << 23);
-}
-
 static inline vec sigmoid_of(vec x)
 {
     x = x * -1.44269504f;

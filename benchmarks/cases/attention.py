@@ -24,32 +24,33 @@ def _flops(products: int, causal: bool) -> Any:
     return flops
 
 
-def cases(batch: int, heads: int, length: int, size: int) -> tuple[Case, ...]:
-    """Forward and with gradient, full and causal, on one shape."""
+def cases(batch: int, heads: int, length: int, size: int, causal: bool) -> tuple[Case, ...]:
+    """Forward and with gradient, on one shape."""
     x = normal(batch, heads, length, size)
-    found = []
-    for name, causal in (("full", False), ("causal", True)):
-        found += [
-            Case(
-                f"forward, {name}",
-                (x,) * 3,
-                lambda lib, q, k, v, causal=causal: lib.attention(q, k, v, causal),
-                numpy=lambda q, k, v, causal=causal: by_hand.attention(q, k, v, causal),
-                flops=_flops(2, causal),
-            ),
-            Case(
-                f"with gradient, {name}",
-                (x,) * 4,
-                _gradient(causal),
-                gradients=(0, 1, 2),
-                numpy=lambda q, k, v, g, causal=causal: by_hand.attention_gradient(q, k, v, g, causal),
-                flops=_flops(7, causal),
-            ),
-        ]
-    return tuple(found)
+    return (
+        Case(
+            "forward",
+            (x,) * 3,
+            lambda lib, q, k, v: lib.attention(q, k, v, causal),
+            numpy=lambda q, k, v: by_hand.attention(q, k, v, causal),
+            flops=_flops(2, causal),
+        ),
+        Case(
+            "with gradient",
+            (x,) * 4,
+            _gradient(causal),
+            gradients=(0, 1, 2),
+            numpy=lambda q, k, v, g: by_hand.attention_gradient(q, k, v, g, causal),
+            flops=_flops(7, causal),
+        ),
+    )
 
+
+_LARGE, _SMALL = (4, 8, 512, 64), (16, 4, 128, 32)
 
 FAMILIES = (
-    Family("attention", "Attention, 4 of 8 heads of 512x64", cases(4, 8, 512, 64), bar=1.2, aim=1.4),
-    Family("small-attention", "Attention, 16 of 4 heads of 128x32", cases(16, 4, 128, 32), bar=1.6, aim=1.9),
+    Family("attention", "Attention, 4 times 8 heads of 512x64", cases(*_LARGE, False), bar=1.2, aim=1.4),
+    Family("causal-attention", "The same, causal", cases(*_LARGE, True), bar=2.0, aim=2.4),
+    Family("small-attention", "Attention, 16 times 4 heads of 128x32", cases(*_SMALL, False), bar=1.6, aim=1.9),
+    Family("small-causal-attention", "The same, causal", cases(*_SMALL, True), bar=2.2, aim=2.8),
 )

@@ -15,7 +15,9 @@ from needle.ops.base import withdraw
 pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="the guides are not part of an installed package")
 
 
-@pytest.mark.parametrize("guide", ["add-an-op.md", "add-a-backend.md", "debugging.md", "performance.md"])
+@pytest.mark.parametrize(
+    "guide", ["add-an-op.md", "add-a-backend.md", "debugging.md", "performance.md", "sequences.md"]
+)
 def test_guide(guide, device, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = set(ndl.ops.registry)
