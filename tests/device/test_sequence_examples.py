@@ -23,12 +23,12 @@ def test_sequence(tmp_path: Path) -> None:
     pytest.importorskip("statsmodels", reason='needs the extra "sequence"')
     pytest.importorskip("matplotlib", reason='needs the extra "sequence"')
     plot, model = tmp_path / "forecast.png", tmp_path / "co2.safetensors"
-    result = run("sequence.py", "--device", "numpy", "--epochs", "4", "--plot", plot, "--save", model)
+    result = run("sequence.py", "--device", "numpy", "--epochs", "2", "--plot", plot, "--save", model)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert lines[0].startswith("device: numpy")
     found = re.fullmatch(r"mean error (\S+) ppm, seasonal-naive (\S+) ppm: (-?\d+)% less", lines[-1])
-    assert found and float(found[1]) < 3
+    assert found and float(found[1]) < 5
     assert plot.read_bytes().startswith(b"\x89PNG") and model.stat().st_size > 1000
 
 
