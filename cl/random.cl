@@ -11,6 +11,7 @@
 // does the same operations in NumPy, where the steps are explained.
 #include "builtins.h"
 #include "common.h"
+#include "philox.h"
 
 #pragma OPENCL FP_CONTRACT OFF
 
@@ -64,28 +65,15 @@ typedef ulong16 pairs_t;
 #endif
 #endif
 
-#define LOW 0xFFFFFFFFUL
-
 // The words of BATCH blocks from number `first` on, under `seed`, in their order.
 static inline void philox(const ulong first, const ulong seed, uint *words)
 {
     for (int block = 0; block < BATCH; block += LANES) {
         ulong lanes[LANES] __attribute__((aligned(sizeof(counters_t))));
         for (int i = 0; i < LANES; i++) lanes[i] = first + block + i;
-        // 32-bit values in 64-bit lanes: compilers see that their products take one multiplication.
         const counters_t number = *(counters_t *)lanes;
-        counters_t c0 = number & LOW, c1 = number >> 32, c2 = 0, c3 = 0;
-        ulong k0 = seed & LOW, k1 = seed >> 32;
-        #pragma unroll
-        for (int round = 0; round < 10; round++) {
-            const counters_t a = c0 * 0xD2511F53UL, b = c2 * 0xCD9E8D57UL;
-            c0 = (b >> 32) ^ c1 ^ k0;
-            c1 = b & LOW;
-            c2 = (a >> 32) ^ c3 ^ k1;
-            c3 = a & LOW;
-            k0 = (k0 + 0x9E3779B9UL) & LOW;
-            k1 = (k1 + 0xBB67AE85UL) & LOW;
-        }
+        counters_t c0, c1, c2, c3;
+        PHILOX_ROUNDS(counters_t, number, seed, c0, c1, c2, c3)
         pairs_t pairs;
         pairs.even = c0 | c1 << 32;
         pairs.odd = c2 | c3 << 32;

@@ -16,7 +16,7 @@ from needle.ops.creation import asarray
 from needle.replacing import replacing
 from needle.tensor import Tensor
 
-__all__ = ["load", "save"]
+__all__ = ["load", "save", "substate"]
 
 StrPath = str | os.PathLike[str]
 
@@ -82,6 +82,21 @@ def load(path: StrPath, device: Device | str | None = None) -> dict[str, Any]:
     except SafetensorError as error:
         raise _damaged(path, error) from error
     return {**loaded, **values}
+
+
+def substate(state: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What was saved under `name`: the entries of `load`'s flat dict that begin with "name.", without that.
+
+        state = ndl.load("run.safetensors")
+        model.load_state_dict(ndl.substate(state, "model"))
+
+    Raises KeyError if there are none.
+    """
+    prefix = f"{name}."
+    found = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    if not found:
+        raise KeyError(f"nothing was saved under {name!r}; there are {sorted({key.split('.')[0] for key in state})}")
+    return found
 
 
 def _values_of(path: StrPath, text: str, names: list[str]) -> dict[str, Any]:

@@ -6,11 +6,13 @@ from fnmatch import fnmatchcase
 
 from benchmarks.case import Case, Family
 from benchmarks.cases import (
+    attention,
     composed,
     elementwise,
     embedding,
     matmul,
     optimizers,
+    recurrent,
     reductions,
     softmax,
     sorting,
@@ -27,6 +29,8 @@ FAMILIES: tuple[Family, ...] = (
     *optimizers.FAMILIES,
     *embedding.FAMILIES,
     *sorting.FAMILIES,
+    *attention.FAMILIES,
+    *recurrent.FAMILIES,
     *training.FAMILIES,
     *transfer.FAMILIES,
 )

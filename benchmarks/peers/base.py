@@ -79,11 +79,20 @@ class Library(ABC):
     unique: Function  # the distinct elements in ascending order
     bincount: Function
     to_int32: Function
+    attention: Function  # of q, k, v (batch, heads, length, size), and whether it is causal
     contiguous: Function  # a copy of a view in the order of its axes
 
     def gradients(self, output: T, seed: T | None, inputs: Sequence[T]) -> Sequence[T]:
         """The gradient of `output` with respect to each of `inputs`, given that with respect to `output`."""
         raise NotImplementedError(f"{self.name} has no gradients")
+
+    def recurrent(self, kind: str, w_ih: np.ndarray, w_hh: np.ndarray, gradient: bool) -> Function:
+        """An "lstm" or "gru" layer without biases; weights are (gates * size, size), in PyTorch's order.
+
+        Its function takes x (steps, batch, size) and gives the outputs. With `gradient` it takes the outputs' gradient,
+        too, and gives the gradients of x and of both weights as well.
+        """
+        raise NotImplementedError(f"{self.name} has no recurrent layers")
 
     # -- training
 

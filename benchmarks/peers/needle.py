@@ -82,6 +82,27 @@ class Needle(Library):
     def contiguous(x: ndl.Tensor) -> ndl.Tensor:
         return ndl.asarray(x, copy=True)
 
+    @staticmethod
+    def attention(q: ndl.Tensor, k: ndl.Tensor, v: ndl.Tensor, causal: bool) -> ndl.Tensor:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+
+    def recurrent(self, kind: str, w_ih: np.ndarray, w_hh: np.ndarray, gradient: bool) -> Function:
+        make = nn.LSTM if kind == "lstm" else nn.GRU
+        layer = make(w_ih.shape[1], w_hh.shape[1], bias=False, device=self.device)
+        weights = layer.parameters()
+        for parameter, w in zip(weights, (w_ih, w_hh), strict=True):
+            parameter.data = self.tensor(w)
+
+        def run(x: ndl.Tensor, g: ndl.Tensor | None = None) -> Any:
+            if not gradient:
+                with ndl.no_grad():
+                    return layer(x)[0]
+            leaf = ndl.asarray(x, requires_grad=True)
+            y = layer(leaf)[0]
+            return y, *self.gradients(y, g, (leaf, *weights))
+
+        return run
+
     def gradients(
         self, output: ndl.Tensor, seed: ndl.Tensor | None, inputs: Sequence[ndl.Tensor]
     ) -> Sequence[ndl.Tensor]:

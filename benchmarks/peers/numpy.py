@@ -83,6 +83,12 @@ class NumPy(Library):
     def to_int32(x: np.ndarray) -> np.ndarray:
         return x.astype(np.int32)
 
+    def recurrent(self, kind: str, w_ih: np.ndarray, w_hh: np.ndarray, gradient: bool) -> Function:
+        def run(x: np.ndarray, g: np.ndarray | None = None) -> Any:
+            return by_hand.recurrent(kind, x, w_ih.astype(x.dtype), w_hh.astype(x.dtype), g)
+
+        return run
+
     def optimizer(self, kind: str, parameters: Sequence[np.ndarray], grads: Sequence[np.ndarray]) -> Function:
         params = [p.copy() for p in parameters]
         update = _UPDATES[kind](params)

@@ -136,6 +136,10 @@ class Tinygrad(Library):
     def contiguous(x: Any) -> Any:
         return x.contiguous()
 
+    @staticmethod
+    def attention(q: Any, k: Any, v: Any, causal: bool) -> Any:
+        return q.scaled_dot_product_attention(k, v, is_causal=causal)
+
     def to_int32(self, x: Any) -> Any:
         return x.cast(self.module.dtypes.int32)
 

@@ -110,6 +110,28 @@ class Torch(Library):
     def to_int32(x: torch.Tensor) -> torch.Tensor:
         return x.to(torch.int32)
 
+    @staticmethod
+    def attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, causal: bool) -> torch.Tensor:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+
+    def recurrent(self, kind: str, w_ih: np.ndarray, w_hh: np.ndarray, gradient: bool) -> Function:
+        make = torch.nn.LSTM if kind == "lstm" else torch.nn.GRU
+        layer = make(w_ih.shape[1], w_hh.shape[1], bias=False)
+        weights = list(layer.parameters())
+        with torch.no_grad():
+            for parameter, w in zip(weights, (w_ih, w_hh), strict=True):
+                parameter.copy_(torch.from_numpy(w))
+
+        def run(x: torch.Tensor, g: torch.Tensor | None = None) -> Any:
+            if not gradient:
+                with torch.inference_mode():
+                    return layer(x)[0]
+            leaf = x.detach().requires_grad_()
+            y = layer(leaf)[0]
+            return y, *self.gradients(y, g, (leaf, *weights))
+
+        return run
+
     def gradients(
         self, output: torch.Tensor, seed: torch.Tensor | None, inputs: Sequence[torch.Tensor]
     ) -> Sequence[torch.Tensor]:

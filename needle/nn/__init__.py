@@ -4,12 +4,16 @@ from needle.nn import functional as functional
 from needle.nn import init as init
 from needle.nn import utils as utils
 from needle.nn.activations import *
+from needle.nn.attention import *
 from needle.nn.containers import *
 from needle.nn.dropout import *
+from needle.nn.embedding import *
 from needle.nn.flatten import *
 from needle.nn.linear import *
 from needle.nn.losses import *
 from needle.nn.module import *
 from needle.nn.normalization import *
 from needle.nn.parameter import *
+from needle.nn.recurrent import *
 from needle.nn.state import *
+from needle.nn.transformer import *

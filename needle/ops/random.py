@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -108,6 +108,17 @@ class Generator:
         seed, offset = map(operator.index, state)
         with self._lock:
             self._seed, self._offset = seed % 2**64, offset % 2**64
+
+    def state_dict(self) -> dict[str, int]:
+        """The state as `needle.save` takes it."""
+        seed, offset = self.get_state()
+        return {"seed": seed, "offset": offset}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from where `state_dict` was called. Raises ValueError for another thing's state."""
+        if set(state_dict) != {"seed", "offset"}:
+            raise ValueError(f"the state of a generator has 'seed' and 'offset', not {sorted(state_dict)}")
+        self.set_state((state_dict["seed"], state_dict["offset"]))
 
     def reserve(self, blocks: int) -> tuple[int, int]:
         """The seed and the first of `blocks` counter blocks that nobody else will get."""

@@ -7,6 +7,7 @@ optimizer.zero_grad()
 """
 
 from needle.optim import lr_scheduler as lr_scheduler
+from needle.optim import swa_utils as swa_utils
 from needle.optim.adadelta import *
 from needle.optim.adagrad import *
 from needle.optim.adam import *

@@ -13,7 +13,10 @@ from needle.dtypes import ALL, is_float
 MODULES = {module.name for module in pkgutil.iter_modules(kernels.__path__)}
 
 #: Headers that serve several families.
-SHARED = {"builtins.h", "common.h", "expression.h", "keys.h", "layout.h", "special.h", "types.h", "units.h"}
+SHARED = {
+    "builtins.h", "common.h", "expression.h", "keys.h", "layout.h", "philox.h", "powers.h", "special.h", "types.h",
+    "units.h",
+}  # fmt: skip
 
 
 def test_each_file_is_named_after_the_module_that_launches_it() -> None:
