@@ -6,6 +6,7 @@ A function is public because the `__all__` of its module names it. A new module 
 from needle.ops.activation import *
 from needle.ops.arithmetic import *
 from needle.ops.comparison import *
+from needle.ops.convolution import *
 from needle.ops.exponential import *
 from needle.ops.gather import *
 from needle.ops.matmul import *
