@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from needle.backend.opencl.kernels import convolution_tiles
+from needle.backend.opencl.kernels import convolution_blocks, convolution_tiles, convolution_weights
 from needle.backend.opencl.kernels.convolution_problem import Convolution
 from needle.backend.opencl.kernels.launchers import launches
 from needle.backend.protocol import ArrayView
@@ -27,7 +27,12 @@ def convolution(
     views = dict(zip({"y": "xw", "x": "yw", "w": "xy"}[result], inputs, strict=True)) | {result: out}
     shapes = tuple((name, views[name].shape, views[name].strides) for name in "xwy")
     problem = device.prepared(_problem, shapes, stride, padding, dilation, groups)
-    convolution_tiles.launch(device, problem, result, views)
+    if problem.is_empty or not device.launch_shape.matmul_packs_dtype(out.dtype):
+        convolution_tiles.launch(device, problem, result, views)
+    elif result == "w":
+        convolution_weights.launch(device, problem, views)
+    else:
+        convolution_blocks.launch(device, problem, result, views)
 
 
 def _problem(

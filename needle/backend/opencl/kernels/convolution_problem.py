@@ -46,6 +46,12 @@ class Convolution:
             (*y_steps[:2], *_three(y_steps[2:], 0)),
         )  # fmt: skip
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to sum."""
+        sizes = (self.batch, self.channels, self.filters, *self.places, *self.outputs, *self.taps)
+        return 0 in sizes
+
 
 def _three(values: Shape, other: int) -> Triple:
     first, second, third = ((other,) * 3 + tuple(values))[-3:]
