@@ -40,10 +40,10 @@ class Convolution:
         """From the shapes and steps of x, w and y; axes of one place come before those that there are."""
         (x, x_steps), (w, w_steps), (y, y_steps) = (operands[name] for name in "xwy")
         return cls(
-            x[0], groups, x[1] // groups, w[0] // groups, _three(x[2:], 1), _three(w[2:], 1), _three(y[2:], 1),
-            _three(stride, 1), _three(padding, 0), _three(dilation, 1),
-            (*x_steps[:2], *_three(x_steps[2:], 0)), (*w_steps[:2], *_three(w_steps[2:], 0)),
-            (*y_steps[:2], *_three(y_steps[2:], 0)),
+            x[0], groups, x[1] // groups, w[0] // groups, three(x[2:], 1), three(w[2:], 1), three(y[2:], 1),
+            three(stride, 1), three(padding, 0), three(dilation, 1),
+            (*x_steps[:2], *three(x_steps[2:], 0)), (*w_steps[:2], *three(w_steps[2:], 0)),
+            (*y_steps[:2], *three(y_steps[2:], 0)),
         )  # fmt: skip
 
     @property
@@ -53,6 +53,7 @@ class Convolution:
         return 0 in sizes
 
 
-def _three(values: Shape, other: int) -> Triple:
+def three(values: Shape, other: int) -> Triple:
+    """Up to three values as three: `other` stands for those that are missing, the first."""
     first, second, third = ((other,) * 3 + tuple(values))[-3:]
     return first, second, third
