@@ -5,11 +5,16 @@ from needle.nn import init as init
 from needle.nn import utils as utils
 from needle.nn.activations import *
 from needle.nn.containers import *
+from needle.nn.convolution import *
 from needle.nn.dropout import *
 from needle.nn.flatten import *
 from needle.nn.linear import *
 from needle.nn.losses import *
 from needle.nn.module import *
 from needle.nn.normalization import *
+from needle.nn.padding import *
 from needle.nn.parameter import *
+from needle.nn.pooling import *
+from needle.nn.rectifiers import *
+from needle.nn.resampling import *
 from needle.nn.state import *

@@ -13,8 +13,10 @@ from needle.nn.functional.interpolation import *
 from needle.nn.functional.label_losses import *
 from needle.nn.functional.linear import *
 from needle.nn.functional.margin_losses import *
+from needle.nn.functional.more_normalization import *
 from needle.nn.functional.normalization import *
 from needle.nn.functional.padding import *
 from needle.nn.functional.pooling import *
 from needle.nn.functional.probability_losses import *
+from needle.nn.functional.rectifiers import *
 from needle.nn.functional.regression_losses import *
