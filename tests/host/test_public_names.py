@@ -28,7 +28,7 @@ from needle.ops.base import method, withdraw
 ALIASES = {"bool": "bool_", "TensorOp": "Op"}
 
 #: Modules whose names belong to themselves, and not to the package that they lie in.
-OWN_NAMESPACES = ("needle.init", "needle.nn.init", "needle.nn.utils")
+OWN_NAMESPACES = ("needle.data.transforms", "needle.init", "needle.nn.init", "needle.nn.utils")
 
 
 def modules() -> Iterator[ModuleType]:
