@@ -18,3 +18,4 @@ from needle.nn.pooling import *
 from needle.nn.rectifiers import *
 from needle.nn.resampling import *
 from needle.nn.state import *
+from needle.nn.summary import *
