@@ -6,15 +6,7 @@
 //   convolve_weights_blocks  the partial sums;
 //   sum_weight_slices        their sum, in the order of the weights.
 #include "convolution.h"
-
-// Taps, and vectors of filters, that are summed in registers at once.
-#ifndef JT
-#define JT 6
-#endif
-#ifndef KV
-#define KV 2
-#endif
-#define FILTERS (KV * WIDTH)
+#include "convolution_taps.h"
 
 struct weights {
     struct planes planes;
@@ -30,77 +22,6 @@ struct weights {
     long batch_step, filter_step, step[3];  // of y
     long shifts, columns, remainders, offsets, places;  // where the table has them
 };
-
-#if WIDTH > 1
-DEFINE_TRANSPOSE(T)
-#endif
-
-// to[pixel][lane] = y[lane * filter_step + pixel * step] for WIDTH lanes, of which the first `filters` exist.
-FULL_VECTORS
-void transpose_filters(__global T *to, __global const T *y, const long filter_step, const long step, const long filters,
-                       const long pixels)
-{
-    long pixel = 0;
-    if (filters >= WIDTH && step == 1)
-        for (; pixel + WIDTH <= pixels; pixel += WIDTH) {
-            vector_t v[WIDTH];
-            #pragma unroll
-            for (int i = 0; i < WIDTH; i++)
-                v[i] = *(__global const LOOSE(T) *)(y + i * filter_step + pixel);
-#if WIDTH > 1
-            CAT(transpose_, T)(v);
-#endif
-            #pragma unroll
-            for (int i = 0; i < WIDTH; i++)
-                *(__global LOOSE(T) *)(to + (pixel + i) * FILTERS) = v[i];
-        }
-    for (; pixel < pixels; pixel++)
-        for (int i = 0; i < WIDTH; i++)
-            to[pixel * FILTERS + i] = i < filters ? y[i * filter_step + pixel * step] : (T)0;
-}
-
-// sums[j][filter] = or += the sum over `pixels` of x[offsets[j] + pixel] * y[pixel][filter], for JT taps j.
-FULL_VECTORS
-void sum_taps(__global const T *restrict y, __global const T *restrict x, __global const long *restrict offsets,
-              const long pixels, __global T *sums, const int join)
-{
-    vector_t sum[JT][KV];
-    __global const T *from[JT];
-    #pragma unroll
-    for (int j = 0; j < JT; j++) {
-        from[j] = x + offsets[j];
-        #pragma unroll
-        for (int v = 0; v < KV; v++)
-            sum[j][v] = (vector_t)(0);
-    }
-    for (long pixel = 0; pixel < pixels; pixel++) {
-        vector_t in[KV];
-        #pragma unroll
-        for (int v = 0; v < KV; v++)
-            in[v] = *(__global const LOOSE(T) *)(y + pixel * FILTERS + v * WIDTH);
-        #pragma unroll
-        for (int j = 0; j < JT; j++) {
-            const vector_t value = (vector_t)(from[j][pixel]);
-            #pragma unroll
-            for (int v = 0; v < KV; v++)
-                sum[j][v] += value * in[v];
-        }
-    }
-    __global LOOSE(T) *to = (__global LOOSE(T) *)sums;
-    if (join) {
-        #pragma unroll
-        for (int j = 0; j < JT; j++)
-            #pragma unroll
-            for (int v = 0; v < KV; v++)
-                to[j * KV + v] += sum[j][v];
-    } else {
-        #pragma unroll
-        for (int j = 0; j < JT; j++)
-            #pragma unroll
-            for (int v = 0; v < KV; v++)
-                to[j * KV + v] = sum[j][v];
-    }
-}
 
 // Partial sums of a slice: [group][block][tile of filters][tap of a channel][FILTERS]. `taken` as in convolve_blocks.
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from needle.backend.opencl.kernels import convolution_blocks, convolution_tiles, convolution_weights
+from needle.backend.opencl.kernels import convolution_blocks, convolution_tiles, convolution_weights, winograd
 from needle.backend.opencl.kernels.convolution_problem import Convolution
 from needle.backend.opencl.kernels.launchers import launches
 from needle.backend.protocol import ArrayView
@@ -31,6 +31,8 @@ def convolution(
         convolution_tiles.launch(device, problem, result, views)
     elif result == "w":
         convolution_weights.launch(device, problem, views)
+    elif winograd.serves(device, problem, result, out.dtype):
+        winograd.launch(device, problem, result, views)
     else:
         convolution_blocks.launch(device, problem, result, views)
 
