@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from needle.backend.opencl.kernels import convolution_blocks, convolution_tiles, convolution_weights, winograd
+from needle.backend.opencl.kernels import (
+    convolution_blocks,
+    convolution_tiles,
+    convolution_weights,
+    winograd,
+    winograd_weights,
+)
 from needle.backend.opencl.kernels.convolution_problem import Convolution
 from needle.backend.opencl.kernels.launchers import launches
 from needle.backend.protocol import ArrayView
@@ -29,10 +35,13 @@ def convolution(
     problem = device.prepared(_problem, shapes, stride, padding, dilation, groups)
     if problem.is_empty or not device.launch_shape.matmul_packs_dtype(out.dtype):
         convolution_tiles.launch(device, problem, result, views)
+    elif winograd.serves(device, problem, result, out.dtype):
+        if result == "w":
+            winograd_weights.launch(device, problem, views)
+        else:
+            winograd.launch(device, problem, result, views)
     elif result == "w":
         convolution_weights.launch(device, problem, views)
-    elif winograd.serves(device, problem, result, out.dtype):
-        winograd.launch(device, problem, result, views)
     else:
         convolution_blocks.launch(device, problem, result, views)
 

@@ -40,7 +40,7 @@ Pair = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class _Winograd:
+class Winograd:
     """`struct winograd` of `cl/winograd.h`, field by field."""
 
     batch: int
@@ -59,12 +59,12 @@ class _Winograd:
     pitch: int
     block: int
     scratch_size: int
-    weight_group: int
-    weight_filter: int
-    weight_channel: int
-    weight_row: int
-    weight_column: int
-    flip: int
+    weight_group: int = 0
+    weight_filter: int = 0
+    weight_channel: int = 0
+    weight_row: int = 0
+    weight_column: int = 0
+    flip: int = 0
     padded: int = 0
     slices: int = 0
     slice_size: int = 0
@@ -93,8 +93,8 @@ def serves(device: OpenCLDevice, c: Convolution, result: str, dtype: DType) -> b
     fits = c.taps == (1, 3, 3) and c.stride == c.dilation == (1, 1, 1) and c.places[0] == c.outputs[0] == 1
     small_padding = c.padding[0] == 0 and max(c.padding) <= 2
     pays = min(c.channels, c.filters) >= _FEWEST_CHANNELS and min(c.places[1:]) >= 4 and min(c.outputs[1:]) >= 4
-    steps = c.x_steps if result == "y" else c.y_steps
-    return fits and small_padding and pays and steps[-1] == 1 and min(steps) >= 0
+    read = {"y": (c.x_steps,), "x": (c.y_steps,), "w": (c.x_steps, c.y_steps)}[result]
+    return fits and small_padding and pays and all(steps[-1] == 1 and min(steps) >= 0 for steps in read)
 
 
 def launch(device: OpenCLDevice, problem: Convolution, result: str, views: Mapping[str, ArrayView]) -> None:
@@ -131,7 +131,7 @@ def padded_pitch(columns: int, width: int) -> int:
     return ceil_div(2 * ceil_div(columns, width) * width + 2, width) * width
 
 
-def _cut(c: Convolution, result: str, cores: int, tile: int, pixels: int, width: int, itemsize: int) -> _Winograd:
+def _cut(c: Convolution, result: str, cores: int, tile: int, pixels: int, width: int, itemsize: int) -> Winograd:
     """How the work is cut."""
     forward = result == "y"
     extent, outputs, steps = (c.places, c.outputs, c.x_steps) if forward else (c.outputs, c.places, c.y_steps)
@@ -155,7 +155,7 @@ def _cut(c: Convolution, result: str, cores: int, tile: int, pixels: int, width:
     shape = (c.batch, c.groups * channels, *extent)
     last = sum((n - 1) * step for n, step in zip(shape, steps, strict=True)) + 1
     weights = (c.w_steps[0], c.w_steps[1]) if forward else (c.w_steps[1], c.w_steps[0])
-    return _Winograd(
+    return Winograd(
         c.batch, c.groups, channels, filters, (extent[1], extent[2]), (outputs[1], outputs[2]),
         (padding[0], padding[1]), steps[0], steps[1], steps[3], last, rows, tiles(rows), pitch, block, scratch,
         c.filters * c.w_steps[0], *weights, c.w_steps[3], c.w_steps[4], int(not forward),
