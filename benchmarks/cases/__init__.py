@@ -9,6 +9,7 @@ from benchmarks.cases import (
     composed,
     elementwise,
     embedding,
+    images,
     matmul,
     optimizers,
     reductions,
@@ -25,6 +26,7 @@ FAMILIES: tuple[Family, ...] = (
     *composed.FAMILIES,
     *optimizers.FAMILIES,
     *embedding.FAMILIES,
+    *images.FAMILIES,
     *training.FAMILIES,
     *transfer.FAMILIES,
 )
