@@ -11,6 +11,8 @@
 #define KV 2
 #endif
 #define FILTERS (KV * WIDTH)
+// LONE says that a group has one filter, as in depthwise convolutions. The lanes are then pixels: each sums a part of them,
+// and KV is 1.
 
 #if WIDTH > 1
 DEFINE_TRANSPOSE(T)
@@ -40,6 +42,36 @@ void transpose_filters(__global T *to, __global const T *y, const long filter_st
             to[pixel * FILTERS + i] = i < filters ? y[i * filter_step + pixel * step] : (T)0;
 }
 
+#ifdef LONE
+// sums[j][lane] = or += the sum over every WIDTH-th of `pixels` of x[offsets[j] + pixel] * y[pixel], for JT taps j.
+FULL_VECTORS
+void sum_taps(__global const T *restrict y, __global const T *restrict x, __global const long *restrict offsets,
+              const long pixels, __global T *sums, const int join)
+{
+    union { vector_t vector; T lane[WIDTH]; } sum[JT];
+    __global const T *from[JT];
+    #pragma unroll
+    for (int j = 0; j < JT; j++) {
+        from[j] = x + offsets[j];
+        sum[j].vector = (vector_t)(0);
+    }
+    long pixel = 0;
+    for (; pixel + WIDTH <= pixels; pixel += WIDTH) {
+        const vector_t in = *(__global const LOOSE(T) *)(y + pixel);
+        #pragma unroll
+        for (int j = 0; j < JT; j++)
+            sum[j].vector += in * *(__global const LOOSE(T) *)(from[j] + pixel);
+    }
+    for (; pixel < pixels; pixel++)
+        for (int j = 0; j < JT; j++)
+            sum[j].lane[0] += y[pixel] * from[j][pixel];
+    #pragma unroll
+    for (int j = 0; j < JT; j++) {
+        __global LOOSE(T) *to = (__global LOOSE(T) *)(sums + j * WIDTH);
+        *to = join ? *to + sum[j].vector : sum[j].vector;
+    }
+}
+#else
 // sums[j][filter] = or += the sum over `pixels` of x[offsets[j] + pixel] * y[pixel][filter], for JT taps j.
 FULL_VECTORS
 void sum_taps(__global const T *restrict y, __global const T *restrict x, __global const long *restrict offsets,
@@ -82,5 +114,6 @@ void sum_taps(__global const T *restrict y, __global const T *restrict x, __glob
                 to[j * KV + v] = sum[j][v];
     }
 }
+#endif
 
 #endif

@@ -8,6 +8,13 @@
 #include "convolution.h"
 #include "convolution_taps.h"
 
+// Where the gradients of a pixel begin.
+#ifdef LONE
+#define PIXEL_OF(turned, pixel) ((turned) + (pixel))
+#else
+#define PIXEL_OF(turned, pixel) ((turned) + (pixel) * FILTERS)
+#endif
+
 struct weights {
     struct planes planes;
     long batch, groups, channels, filters;  // channels, with their depths, and filters of a group
@@ -46,12 +53,19 @@ void convolve_weights_blocks(__global const T *restrict x, __global const T *res
             const long rows = min(p->rows, p->extent[1] - y0), pixels = rows * width;
             __global const T *from = y + y_start + image * p->batch_step + group * p->filters * p->filter_step +
                                      depth * p->step[0] + y0 * p->step[1];
+#ifdef LONE
+            for (long row = 0; row < rows; row++) {
+                __global const T *y_row = from + row * p->step[1];
+                pack_row(turned + row * width, y_row, width, p->step[2], p->step[2] == 1 ? y_row + width : y_row);
+            }
+#else
             const int flat = p->step[1] == width * p->step[2];
             for (long k = 0; k < tiles * FILTERS; k += WIDTH)
                 for (long row = 0; row < (flat ? 1 : rows); row++)
                     transpose_filters(turned + k / FILTERS * pixels * FILTERS + k % FILTERS + row * width * FILTERS,
                                       from + k * p->filter_step + row * p->step[1], p->filter_step, p->step[2],
                                       p->filters - k, flat ? pixels : width);
+#endif
             __global const T *x_image = x + x_start + image * p->planes.batch_step + group * p->planes.group_step;
             for (long b = 0; b < blocks; b++) {
                 const long v0 = b * p->block, count = min(p->block, p->channels - v0);
@@ -64,7 +78,7 @@ void convolve_weights_blocks(__global const T *restrict x, __global const T *res
                 for (long k = 0; k < tiles; k++)
                     for (long pixel = 0; pixel < pixels; pixel += p->chunk)
                         for (long j = 0; j < count * p->taps; j += JT)
-                            sum_taps(turned + (k * pixels + pixel) * FILTERS, read + pixel, table + p->offsets + j,
+                            sum_taps(PIXEL_OF(turned, k * pixels + pixel), read + pixel, table + p->offsets + j,
                                      min(p->chunk, pixels - pixel), mine + ((b * tiles + k) * p->padded + j) * FILTERS,
                                      unit > first || pixel > 0);
             }
@@ -95,8 +109,15 @@ void sum_weight_slices(__global const T *restrict parts, __global T *restrict w,
                     sum[i] += *(__global const LOOSE(T) *)(from + slice * p->slice_size + i * WIDTH);
             const T *values = (const T *)sum;
             const long at = v / p->deep * p->deep * p->taps + table[p->places + v % p->deep * p->taps + t];
+#ifdef LONE
+            T all = 0;
+            for (int lane = 0; lane < WIDTH; lane++)
+                all += values[lane];
+            w[group * per_filter + at] = all;
+#else
             for (long i = 0; i < min(p->filters - tile * FILTERS, (long)FILTERS); i++)
                 w[(group * p->filters + tile * FILTERS + i) * per_filter + at] = values[i];
+#endif
         }
     }
 }

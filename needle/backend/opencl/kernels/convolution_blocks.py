@@ -149,6 +149,8 @@ def _prepare(device: OpenCLDevice, problem: Convolution, result: str, dtype: DTy
     roles = _Roles.forward(problem) if result == "y" else _Roles.transposed(problem)
     shape = device.launch_shape
     filters, vectors = (8, 3) if shape.matmul_rows > 8 else (4, 3)  # by the number of vector registers
+    if roles.filters == 1:  # as in a depthwise convolution: no other filters share what is loaded
+        filters, vectors = 1, 8
     width = shape.width(dtype.itemsize)
     blocks, table, packed = _cut(roles, shape.cores, filters, vectors * width, dtype.itemsize)
     units = blocks.batch * blocks.groups * blocks.extent[0] * ceil_div(blocks.phase_rows, blocks.rows)

@@ -98,8 +98,11 @@ def launch(device: OpenCLDevice, problem: Convolution, views: Mapping[str, Array
 def _prepare(device: OpenCLDevice, problem: Convolution, dtype: DType) -> _Launches:
     shape = device.launch_shape
     width, (taps, vectors) = shape.width(dtype.itemsize), (6, 4) if shape.matmul_rows > 8 else (6, 2)
+    lone = problem.filters == 1  # lanes are pixels then, because there are no filters to fill them
+    vectors = 1 if lone else vectors
     weights, table = _cut(problem, shape.cores, taps, vectors * width, dtype.itemsize)
     defines = element_defines(dtype) | {"WIDTH": width, "JT": taps, "KV": vectors}
+    defines |= {"LONE": 1} if lone else {}
     groups = max(1, min(weights.slices * weights.groups, max(2, shape.cores)))
     adders = min(2 * shape.cores, weights.groups * weights.channels * ceil_div(weights.filters, vectors * width))
     sums = device.kernel("convolution_weights.cl", "convolve_weights_blocks", defines, _SUM_UP)
