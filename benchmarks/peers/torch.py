@@ -101,7 +101,7 @@ class Torch(Library):
     def convolve_transposed(
         y: torch.Tensor, w: torch.Tensor, places: tuple[int, ...], stride: int, pad: int, groups: int
     ) -> torch.Tensor:
-        x = y.new_empty((y.shape[0], w.shape[1] * groups, *places), memory_format=_layout(w.shape[1] * groups))
+        x = torch.empty((y.shape[0], w.shape[1] * groups, *places), memory_format=_layout(w.shape[1] * groups))
         return _backward(y, x, w, stride, pad, groups, 0)
 
     @staticmethod

@@ -15,7 +15,7 @@ from needle.autograd import Op
 from needle.backend.records import Example, Operand, Primitive
 from needle.dtypes import DType, Shape, compute_dtype, int32
 from needle.ops.gather import ScatterAddAlongAxis, TakeAlongAxis
-from needle.ops.shape import reshape
+from needle.ops.shape import broadcast_to, reshape
 
 __all__: list[str] = []
 
@@ -33,6 +33,18 @@ class Windows:
     starts: tuple[int, ...]
     ends: tuple[int, ...]
     step: int = 1
+
+    @property
+    def tiles(self) -> bool:
+        """Whether the windows are of one size, one after another from the first place to the last."""
+        size = self.ends[0] - self.starts[0] if self.starts else 0
+        count = len(self.starts)
+        return (
+            self.step == 1
+            and size * count == self.places > 0
+            and self.starts == tuple(range(0, self.places, size))
+            and self.ends == tuple(range(size, self.places + 1, size))
+        )
 
     def transposed(self) -> Windows:
         """For each place, the windows that have it: a window again, if the step is 1 and windows do not move back."""
@@ -166,9 +178,20 @@ class PoolSum(Op):
         return x.run(POOL_SUM, windows=self.windows)
 
     def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
+        if all(w.tiles for w in self.windows):
+            return _repeated(grad, self.windows)
         if all(w.step == 1 for w in self.windows):
             return PoolSum(transposed(self.windows))(grad)
         raise NotImplementedError("sums of windows with gaps have no gradient")
+
+
+def _repeated(grad: Any, windows: tuple[Windows, ...]) -> Any:
+    """Each element for all places of its window, of windows that tile the places: a copy, without a look at a table."""
+    lead, sizes = grad.shape[: -len(windows)], [w.places // len(w.starts) for w in windows]
+    outputs = [len(w.starts) for w in windows]
+    boxed = reshape(grad, (*lead, *(m for n in outputs for m in (n, 1))))
+    spread = broadcast_to(boxed, (*lead, *(m for pair in zip(outputs, sizes, strict=True) for m in pair)))
+    return reshape(spread, (*lead, *(w.places for w in windows)))
 
 
 def scatter_planes(values: Any, positions: Any, places: Shape) -> Any:
