@@ -24,7 +24,7 @@ class Draw:
     """A random array: float32 from a normal or uniform distribution, int32 labels below `classes`, or bool."""
 
     shape: tuple[int, ...]
-    kind: str = "normal"  # or "uniform", "labels", "bool"
+    kind: str = "normal"  # or "images" (normal, too), "uniform", "labels", "bool"
     scale: float = 1.0
     classes: int = 0
 
@@ -34,7 +34,7 @@ class Draw:
             return random.integers(0, self.classes, self.shape, dtype=np.int32)
         if self.kind == "bool":
             return random.integers(0, 2, self.shape, dtype=np.uint8).astype(bool)
-        draw = random.standard_normal if self.kind == "normal" else random.random
+        draw = random.standard_normal if self.kind in ("normal", "images") else random.random
         values: np.ndarray = draw(self.shape, dtype=np.float32)
         if self.scale != 1:
             values *= np.float32(self.scale)
@@ -47,6 +47,8 @@ class Draw:
 
     def reduced(self) -> Draw:
         """The same on fewer elements, for a run that only has to show that everything works."""
+        if self.kind == "images":
+            return Draw((min(2, self.shape[0]), *self.shape[1:]), self.kind, self.scale)
         return Draw(tuple(map(reduced, self.shape)), self.kind, self.scale, reduced(self.classes))
 
 
@@ -58,6 +60,11 @@ def reduced(n: int) -> int:
 def normal(*shape: int, scale: float = 1.0) -> Draw:
     """Numbers with mean 0 and standard deviation `scale`."""
     return Draw(shape, scale=scale)
+
+
+def images(*shape: int) -> Draw:
+    """A batch (N, C, H, W) of numbers with mean 0 and standard deviation 1; a quick run has two of them."""
+    return Draw(shape, "images")
 
 
 def uniform(*shape: int) -> Draw:

@@ -10,6 +10,7 @@ from benchmarks.cases import (
     composed,
     elementwise,
     embedding,
+    images,
     matmul,
     optimizers,
     recurrent,
@@ -31,6 +32,7 @@ FAMILIES: tuple[Family, ...] = (
     *sorting.FAMILIES,
     *attention.FAMILIES,
     *recurrent.FAMILIES,
+    *images.FAMILIES,
     *training.FAMILIES,
     *transfer.FAMILIES,
 )

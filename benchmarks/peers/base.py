@@ -82,6 +82,13 @@ class Library(ABC):
     attention: Function  # of q, k, v (batch, heads, length, size), and whether it is causal
     contiguous: Function  # a copy of a view in the order of its axes
 
+    # of images (N, C, H, W) and weights (K, C / groups, R, S); `pad`, `stride` and `groups` are numbers
+    convolve: Function  # images, weights
+    convolve_transposed: Function  # gradient, weights, the sizes of the images: the gradient of the images
+    convolve_weights: Function  # images, gradient, the sizes of the taps: the gradient of the weights
+    max_pool: Function  # of windows of 2 x 2
+    avg_pool: Function
+
     def gradients(self, output: T, seed: T | None, inputs: Sequence[T]) -> Sequence[T]:
         """The gradient of `output` with respect to each of `inputs`, given that with respect to `output`."""
         raise NotImplementedError(f"{self.name} has no gradients")

@@ -12,6 +12,7 @@ import needle as ndl
 from benchmarks.peers.base import Function, Library
 from needle import nn, optim
 from needle.nn import functional as F
+from needle.ops.convolution import ConvolveTransposed, ConvolveWeights
 
 
 class Needle(Library):
@@ -102,6 +103,31 @@ class Needle(Library):
             return y, *self.gradients(y, g, (leaf, *weights))
 
         return run
+
+    @staticmethod
+    def convolve(x: ndl.Tensor, w: ndl.Tensor, stride: int, pad: int, groups: int) -> ndl.Tensor:
+        return F.conv2d(x, w, None, stride, pad, 1, groups)
+
+    @staticmethod
+    def convolve_transposed(
+        y: ndl.Tensor, w: ndl.Tensor, places: tuple[int, ...], stride: int, pad: int, groups: int
+    ) -> ndl.Tensor:
+        return ConvolveTransposed((stride,) * 2, (pad,) * 2, (1, 1), groups, places)(y, w)
+
+    @staticmethod
+    def convolve_weights(
+        x: ndl.Tensor, y: ndl.Tensor, taps: tuple[int, ...], stride: int, pad: int, groups: int
+    ) -> ndl.Tensor:
+        return ConvolveWeights((stride,) * 2, (pad,) * 2, (1, 1), groups, taps)(x, y)
+
+    @staticmethod
+    def max_pool(x: ndl.Tensor) -> ndl.Tensor:
+        result: ndl.Tensor = F.max_pool2d(x, 2)
+        return result
+
+    @staticmethod
+    def avg_pool(x: ndl.Tensor) -> ndl.Tensor:
+        return F.avg_pool2d(x, 2)
 
     def gradients(
         self, output: ndl.Tensor, seed: ndl.Tensor | None, inputs: Sequence[ndl.Tensor]

@@ -11,6 +11,7 @@ from scipy.special import erf
 
 from benchmarks import by_hand
 from benchmarks.peers.base import Function, Library
+from needle.ops.convolution import CONVOLVE, CONVOLVE_TRANSPOSED, CONVOLVE_WEIGHTS, output_size
 
 
 class NumPy(Library):
@@ -52,6 +53,26 @@ class NumPy(Library):
     contiguous = staticmethod(np.ascontiguousarray)
     softmax = staticmethod(by_hand.softmax)
     log_softmax = staticmethod(by_hand.log_softmax)
+
+    @staticmethod
+    def convolve(x: np.ndarray, w: np.ndarray, **sizes: int) -> np.ndarray:
+        return CONVOLVE.reference(x, w, size=_outputs(x, w, **sizes), **_params(**sizes))
+
+    @staticmethod
+    def convolve_transposed(y: np.ndarray, w: np.ndarray, places: tuple[int, ...], **sizes: int) -> np.ndarray:
+        return CONVOLVE_TRANSPOSED.reference(y, w, size=places, **_params(**sizes))
+
+    @staticmethod
+    def convolve_weights(x: np.ndarray, y: np.ndarray, taps: tuple[int, ...], **sizes: int) -> np.ndarray:
+        return CONVOLVE_WEIGHTS.reference(x, y, size=taps, **_params(**sizes))
+
+    @staticmethod
+    def max_pool(x: np.ndarray) -> np.ndarray:
+        return _boxes(x).max((3, 5))
+
+    @staticmethod
+    def avg_pool(x: np.ndarray) -> np.ndarray:
+        return _boxes(x).mean((3, 5))
 
     @staticmethod
     def relu(x: np.ndarray) -> np.ndarray:
@@ -161,3 +182,17 @@ _UPDATES: dict[str, Any] = {"sgd": Momentum, "adam": Adam, "adamw": lambda param
 def open_library(device: str) -> NumPy:
     """NumPy, whatever the device: it computes on the host."""
     return NumPy()
+
+
+def _params(stride: int, pad: int, groups: int) -> dict[str, Any]:
+    """The parameters of needle's references, whose implementation in NumPy is the one to compare with."""
+    return {"stride": (stride,) * 2, "padding": (pad,) * 2, "dilation": (1, 1), "groups": groups}
+
+
+def _outputs(x: np.ndarray, w: np.ndarray, stride: int, pad: int, groups: int) -> tuple[int, ...]:
+    return output_size(x.shape[2:], w.shape[2:], (stride,) * 2, (pad,) * 2, (pad,) * 2, (1, 1))
+
+
+def _boxes(x: np.ndarray) -> np.ndarray:
+    n, c, height, width = x.shape
+    return x.reshape(n, c, height // 2, 2, width // 2, 2)

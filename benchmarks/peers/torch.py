@@ -32,6 +32,8 @@ class Torch(Library):
         tensor = torch.from_numpy(array).clone()
         if tensor.dtype == torch.int32:  # its labels and ids
             return tensor.long()
+        if tensor.ndim == 4:
+            tensor = tensor.contiguous(memory_format=_layout(tensor.shape[1]))
         return tensor.requires_grad_() if requires_grad else tensor
 
     def numpy(self, tensor: Any) -> np.ndarray:
@@ -132,6 +134,32 @@ class Torch(Library):
 
         return run
 
+    @staticmethod
+    def convolve(x: torch.Tensor, w: torch.Tensor, stride: int, pad: int, groups: int) -> torch.Tensor:
+        return F.conv2d(x, w, None, stride, pad, 1, groups)
+
+    @staticmethod
+    def convolve_transposed(
+        y: torch.Tensor, w: torch.Tensor, places: tuple[int, ...], stride: int, pad: int, groups: int
+    ) -> torch.Tensor:
+        x = torch.empty((y.shape[0], w.shape[1] * groups, *places), memory_format=_layout(w.shape[1] * groups))
+        return _backward(y, x, w, stride, pad, groups, 0)
+
+    @staticmethod
+    def convolve_weights(
+        x: torch.Tensor, y: torch.Tensor, taps: tuple[int, ...], stride: int, pad: int, groups: int
+    ) -> torch.Tensor:
+        w = x.new_empty((y.shape[1], x.shape[1] // groups, *taps))
+        return _backward(y, x, w, stride, pad, groups, 1)
+
+    @staticmethod
+    def max_pool(x: torch.Tensor) -> torch.Tensor:
+        return F.max_pool2d(x, 2)
+
+    @staticmethod
+    def avg_pool(x: torch.Tensor) -> torch.Tensor:
+        return F.avg_pool2d(x, 2)
+
     def gradients(
         self, output: torch.Tensor, seed: torch.Tensor | None, inputs: Sequence[torch.Tensor]
     ) -> Sequence[torch.Tensor]:
@@ -184,6 +212,21 @@ class Torch(Library):
                 least[way] = min(least[way], time.perf_counter() - began)
         self.chosen = min(least, key=lambda way: least[way])
         return start(self.chosen)
+
+
+def _layout(channels: int) -> torch.memory_format:
+    """The layout in which PyTorch is faster: channels last, but for few of them."""
+    return torch.channels_last if channels > 4 else torch.contiguous_format
+
+
+def _backward(
+    y: torch.Tensor, x: torch.Tensor, w: torch.Tensor, stride: int, pad: int, groups: int, which: int
+) -> torch.Tensor:
+    """The gradient of a convolution with respect to the images (0) or the weights (1)."""
+    backward: Any = torch.ops.aten.convolution_backward
+    wanted = [which == 0, which == 1, False]
+    found: torch.Tensor = backward(y, x, w, None, [stride] * 2, [pad] * 2, [1, 1], False, [0, 0], groups, wanted)[which]
+    return found
 
 
 def _optimizer(kind: str, params: list[torch.Tensor], way: str) -> Any:

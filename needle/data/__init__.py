@@ -5,6 +5,10 @@ for x, y in loader:
     ...
 """
 
+from needle.data import transforms as transforms
+from needle.data.combining import *
 from needle.data.dataloader import *
 from needle.data.dataset import *
+from needle.data.images import *
 from needle.data.mnist import *
+from needle.data.samplers import *

@@ -11,7 +11,10 @@ __all__ = ["GELU", "ReLU", "SiLU", "Sigmoid", "Softplus", "Tanh"]
 
 
 class ReLU(Module):
-    """max(x, 0); see `functional.relu`."""
+    """max(x, 0); see `functional.relu`. `inplace` is taken as PyTorch takes it and changes nothing."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        pass
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x)
@@ -32,7 +35,10 @@ class Tanh(Module):
 
 
 class SiLU(Module):
-    """x * sigmoid(x), also called swish; see `functional.silu`."""
+    """x * sigmoid(x), also called swish; see `functional.silu`. `inplace` changes nothing."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        pass
 
     def forward(self, x: Tensor) -> Tensor:
         return F.silu(x)

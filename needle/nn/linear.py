@@ -8,6 +8,7 @@ from needle.dtypes import DTypeLike
 from needle.nn import functional as F
 from needle.nn.module import Module
 from needle.nn.parameter import Parameter
+from needle.nn.torch_layout import ROW, TRANSPOSED
 from needle.ops.creation import DeviceLike
 from needle.tensor import Tensor
 
@@ -30,6 +31,8 @@ class Linear(Module):
 
     Raises ValueError for an input whose last axis has another size.
     """
+
+    torch_layouts = {"weight": TRANSPOSED, "bias": ROW}
 
     def __init__(
         self,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from reprlib import recursive_repr
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from needle.nn.hooks import Hooks, RemovableHandle
 from needle.nn.parameter import Parameter
 from needle.nn.state import HasState
+from needle.nn.torch_layout import TorchLayout
 from needle.tensor import Tensor
 
 __all__ = ["Module"]
@@ -41,6 +42,9 @@ class Module(HasState):
 
     #: Whether the module is being trained: dropout and batch normalisation behave accordingly.
     training: bool = True
+
+    #: How the module's own parameters lie in PyTorch's layer of that name; those that lie alike are left out.
+    torch_layouts: ClassVar[Mapping[str, TorchLayout]] = {}
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What calling the module does."""
@@ -186,6 +190,14 @@ class Module(HasState):
         if found is None:
             raise AttributeError(f"{type(self).__name__} has no buffer {target!r}")
         return found
+
+    def _torch_layouts(self) -> dict[str, TorchLayout]:
+        """How the parameters that PyTorch keeps otherwise lie there, by their paths."""
+        return {
+            _join(prefix, name): layout
+            for prefix, module in self.named_modules()
+            for name, layout in module.torch_layouts.items()
+        }
 
     def _buffer_places(self) -> Iterator[tuple[str, Tensor, bool]]:
         """Each buffer once: its name, the tensor, whether it is persistent."""

@@ -10,6 +10,7 @@ from needle.array import NDArray
 from needle.autograd import make_value
 from needle.dtypes import DType, DTypeLike, compute_dtype, float16, float32, float64, is_float
 from needle.nn.parameter import Parameter, Statistic
+from needle.nn.torch_layout import TorchLayout, check_layout, from_torch
 from needle.ops.creation import DeviceLike, asarray
 from needle.ops.destination import destination
 from needle.tensor import Tensor
@@ -48,21 +49,39 @@ class HasState:
             state[name] = tensor
         return state
 
-    def state_dict(self) -> dict[str, Tensor]:
+    def _torch_layouts(self) -> dict[str, TorchLayout]:
+        """How the parameters that PyTorch keeps otherwise lie there, by their paths."""
+        return {}
+
+    def state_dict(self, layout: str | None = None) -> dict[str, Tensor]:
         """Parameters and persistent buffers by name, as tensors outside the graph that share their memory.
 
-        Raises ValueError if two have one name, which dict keys with dots can bring about.
+        With layout="torch" each has the form that PyTorch's layer of that name gives it, so that
+        {name: torch.tensor(value.numpy())} is a state for it. Raises ValueError for another layout, and if two have one
+        name, which dict keys with dots can bring about.
         """
-        return {name: tensor.detach() for name, tensor in self._state().items()}
+        state = {name: tensor.detach() for name, tensor in self._state().items()}
+        if check_layout(layout):
+            layouts = self._torch_layouts()
+            return {name: layouts[name].to_torch(t) if name in layouts else t for name, t in state.items()}
+        return state
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> LoadResult:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any] | Any, strict: bool = True, layout: str | None = None
+    ) -> LoadResult:
         """Copy the values of `state_dict` (tensors or NumPy arrays) into the parameters and buffers.
+
+        With layout="torch" it is the state of a PyTorch module of the same names: a dict whose values are tensors of
+        either library or NumPy arrays, or an open safetensors file. Numbers that only PyTorch keeps, those of batches
+        tracked, are passed over.
 
         With `strict=False`, keys that are missing or unexpected are passed over and returned. Raises
         ValueError naming every key that is missing, unexpected (if `strict`) or has another shape or dtype
         than the module; nothing has been loaded then.
         """
         state = self._state()
+        if check_layout(layout):
+            state_dict = from_torch(state_dict, self._torch_layouts(), {name: t.shape for name, t in state.items()})
         missing = [name for name in state if name not in state_dict]
         unexpected = [name for name in state_dict if name not in state]
         problems = [f"missing key {name!r}" for name in missing] if strict else []

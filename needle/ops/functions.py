@@ -9,6 +9,7 @@ from needle.ops.arithmetic import *
 from needle.ops.arranging import *
 from needle.ops.comparison import *
 from needle.ops.compositions import *
+from needle.ops.convolution import *
 from needle.ops.counting import *
 from needle.ops.einsum import *
 from needle.ops.exponential import *

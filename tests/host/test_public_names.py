@@ -29,7 +29,10 @@ from needle.ops.familiar import FamiliarMethods
 ALIASES = {"bool": "bool_", "TensorOp": "Op"}
 
 #: Modules whose names belong to themselves, and not to the package that they lie in.
-OWN_NAMESPACES = ("needle.derivatives", "needle.init", "needle.nn.init", "needle.nn.utils", "needle.optim.swa_utils")
+OWN_NAMESPACES = (
+    "needle.data.transforms", "needle.derivatives", "needle.init", "needle.nn.init", "needle.nn.utils",
+    "needle.optim.swa_utils",
+)  # fmt: skip
 
 
 #: What exports nothing, the second only for those who have einops.
