@@ -167,7 +167,7 @@ def test_a_step_by_hand(device: ndl.Device) -> None:
         with ndl.no_grad():
             w -= 0.25 * w.grad
         w.grad = None
-    assert w.requires_grad and w.is_leaf()
+    assert w.requires_grad and w.is_leaf
     np.testing.assert_allclose(w.numpy(), [0.125, 0.25])
 
 
@@ -258,7 +258,7 @@ def test_out_of_the_graph(device: ndl.Device) -> None:
     x = ndl.Tensor([1.0, 2.0])
     y = x * 3
     assert y.detach_() is y
-    assert y.is_leaf() and not y.requires_grad and y.tolist() == [3, 6]
+    assert y.is_leaf and not y.requires_grad and y.tolist() == [3, 6]
     y += 1
     assert y.requires_grad_() is y and y.requires_grad
 

@@ -127,7 +127,5 @@ def test_dlpack(device: ndl.Device) -> None:
     x = ndl.Tensor(X)
     for values in (x.detach(), x.detach()[1, 2, 3], ndl.asarray(3)):
         assert np.array_equal(np.from_dlpack(values), values.numpy())
-    with pytest.raises(RuntimeError, match="requires a gradient"):
+    with pytest.raises(BufferError, match="requires a gradient"):
         np.from_dlpack(x)
-    with pytest.raises(BufferError, match="without a copy"):
-        np.from_dlpack(x.detach(), copy=False)
