@@ -14,7 +14,9 @@ from needle.ops.counting import *
 from needle.ops.einsum import *
 from needle.ops.exponential import *
 from needle.ops.floats import *
-from needle.ops.indexing import *
+from needle.ops.indexing.access import *
+from needle.ops.indexing.functions import *
+from needle.ops.indexing.taking import *
 from needle.ops.linalg.norms import norm as norm
 from needle.ops.linalg.products import *
 from needle.ops.linalg.standard import cross as cross
