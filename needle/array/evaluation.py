@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 from typing import TYPE_CHECKING
 
-from needle.array.expression import MAX_SIZE, MAX_USES, Linearized, linearize, make_pending
+from needle.array.expression import MAX_SIZE, MAX_USES, Linearized, clock, linearize, make_pending
 from needle.backend.protocol import Device
 from needle.backend.records import Reduction, Scan
 from needle.dtypes import Shape, kind_of
@@ -97,6 +97,7 @@ def _batches(arrays: Iterable[NDArray]) -> Iterator[list[NDArray]]:
 def _evaluate(linear: Linearized, outputs: Sequence[NDArray]) -> None:
     """Run the program `linear` into the memory of `outputs`, which have one shape."""
     if prod(outputs[0].shape):
+        clock.launches += 1
         outputs[0].device.evaluate(linear.expression, outputs)
         _count_uses(linear)
 
@@ -169,12 +170,14 @@ def scan(record: Scan, array: NDArray, axis: int, target: NDArray) -> None:
     if target.size:
         with lock:  # as in `reduce`
             linear = _stored_where_used(array)
+            clock.launches += 1
             array.device.scan(record, linear.expression, array.shape, axis, target)
             _count_uses(linear)
 
 
 def _fold(reduction: Reduction, array: NDArray, axes: tuple[int, ...], output: NDArray) -> None:
     linear = _stored_where_used(array)
+    clock.launches += 1
     array.device.reduce(reduction, linear.expression, array.shape, axes, output)
     _count_uses(linear)
 

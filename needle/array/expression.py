@@ -7,6 +7,7 @@ down to arrays in memory and writes it out as a `FusedProgram`, which a device r
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -39,6 +40,15 @@ MAX_AGE = 8
 #: a moving average, meets one with each step. It is stored, since each depth would be another kernel to compile.
 MAX_GENERATIONS = 1
 
+
+class _Clock(threading.local):
+    """Counts the launches that a thread has asked for: what other threads launch must not change what it records."""
+
+    launches = 0
+
+
+clock = _Clock()
+
 SCALARS = (bool, int, float)
 _SCALAR_CLASSES = frozenset(SCALARS)
 
@@ -54,7 +64,7 @@ class Pending:
     Attributes:
         size: the nodes, operands and scalars of the expression, counted as a tree.
         constant: whether there is no array below it, so that it has its value in any shape.
-        born: the launches of its device when it was recorded.
+        born: the launches of the thread (`clock`) when it was recorded.
         generation: how often launches were made between the operations below it, along the path with most of them.
         uses: how many launches have computed it on the way to something else.
         readers: the pending arrays that still have to read the result.

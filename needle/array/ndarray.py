@@ -11,7 +11,7 @@ import numpy as np
 
 from needle.array import evaluation, views
 from needle.array.conversions import Conversions
-from needle.array.expression import CAST, MAX_AGE, MAX_GENERATIONS, MAX_SIZE, SCALARS, Pending, make_pending
+from needle.array.expression import CAST, MAX_AGE, MAX_GENERATIONS, MAX_SIZE, SCALARS, Pending, clock, make_pending
 from needle.array.operators import TABLE, Operators
 from needle.array.storage import Readers, Storage
 from needle.backend.protocol import Buffer, Device
@@ -350,7 +350,7 @@ def cast(array: NDArray, dtype: DType) -> NDArray:
 
 def record(operation: Elementwise, operands: tuple[Any, ...], dtype: DType, shape: Shape, device: Device) -> NDArray:
     """An array that is pending: `operation` on `operands`, which have the dtypes that it computes on."""
-    size, constant, generation, launches = 1, True, 0, device.launches
+    size, constant, generation, launches = 1, True, 0, clock.launches
     for operand in operands:
         if operand.__class__ is not NDArray:
             size += 1
@@ -370,7 +370,7 @@ def record(operation: Elementwise, operands: tuple[Any, ...], dtype: DType, shap
     if constant and (independent := _constant_operands(operands)) is not None:
         pending = make_pending(operation, independent, size, constant=True)
         return NDArray._make(device, dtype, shape, None, pending=pending)
-    pending = make_pending(operation, operands, size, False, device.launches, generation)
+    pending = make_pending(operation, operands, size, False, launches, generation)
     result = NDArray._make(device, dtype, shape, None, pending=pending)
     reader = ref(result)
     for operand in operands:
@@ -385,7 +385,7 @@ def _store_first(operand: NDArray, pending: Pending, shape: Shape) -> bool:
 
     So where each of many elements would compute it again, and where it is a running total (see MAX_AGE).
     """
-    return operand.shape != shape or (not shape and operand.device.launches - pending.born > MAX_AGE)
+    return operand.shape != shape or (not shape and clock.launches - pending.born > MAX_AGE)
 
 
 def _constant_operands(operands: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -412,6 +412,7 @@ def run_primitive(primitive: Primitive, inputs: tuple[NDArray, ...], device: Dev
             break
     outputs = tuple([NDArray.empty(shape, dtype, device) for shape, dtype in primitive.signature(*inputs, **params)])
     if any(output.size for output in outputs):
+        clock.launches += 1
         device.run(primitive, _as_launchers_take(primitive, inputs), outputs, **params)
     return outputs[0] if len(outputs) == 1 else outputs
 

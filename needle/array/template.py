@@ -13,7 +13,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from needle.array import evaluation
-from needle.array.expression import FULL, linearize, positions
+from needle.array.expression import FULL, clock, linearize, positions
 from needle.array.ndarray import NDArray
 from needle.array.operators import TABLE
 from needle.array.storage import Storage
@@ -63,6 +63,7 @@ class Template:
         output = NDArray.empty(known.result, known.dtype, device)
         if not output.size:
             return output
+        clock.launches += 1
         if self._reduction is None:
             device.evaluate(expression, [output])
         else:

@@ -11,7 +11,7 @@ from weakref import ref
 import numpy as np
 
 from needle.array.evaluation import adopt, common_device, copy, lock, realize, stand_in
-from needle.array.expression import SCALARS, linearize, positions
+from needle.array.expression import SCALARS, clock, linearize, positions
 from needle.array.ndarray import NDArray, cast, check_writable
 from needle.array.operators import operator
 from needle.array.recording import constant
@@ -99,6 +99,7 @@ def run_into(primitive: Primitive, target: NDArray, *others: NDArray) -> None:
     with lock:
         inputs = [copy(a) if a.realize()._storage is target._storage else a for a in others]
         _realize_held(target.storage.readers)
+        clock.launches += 1
         target.device.run(primitive, (target, *inputs), (target,))
         target.storage.note_write()
 
@@ -131,6 +132,7 @@ def assign(targets: Sequence[NDArray], values: Sequence[NDArray]) -> None:
             value._pending = None
         # Nothing here holds an inner step any more. One that is still alive is held elsewhere, and will be read.
         _realize_readers([target.storage for target in targets])
+        clock.launches += 1
         targets[0].device.evaluate(expression, targets)
         for value, target, own_readers in zip(values, targets, value_readers, strict=True):
             target.storage.note_write()
@@ -196,6 +198,7 @@ def _update_together(compute: Callable[..., list[NDArray]], batch: list[tuple[ND
         del values, linear  # pending arrays that are still alive were recorded elsewhere, and will be read
         written = [target.storage for arrays in batch for target in arrays[:count]]
         _realize_readers(written)
+        clock.launches += 1
         first[0].device.evaluate_alike(expression.program, expression.scalars, batch, reads)
         for storage in written:
             storage.note_write()

@@ -134,6 +134,7 @@ _EXAMPLES: tuple[tuple[Shape, Shape, Operand | None, bool, int], ...] = (
     ((1, 4, 5, 16), (1, 2, 71, 16), Operand((1, 4, 5, 71), bool_), False, 3 << 30),
     ((2, 2, 67, 16), (2, 1, 9, 16), Operand((2, 1, 1, 9)), True, 3 << 30),
     ((2, 3, 3, 16), (2, 3, 2, 16), None, False, _ALL_KEPT),
+    ((1, 1, 9, 8), (1, 1, 7, 8), None, True, 3 << 30),
     ((2, 2, 3, 16), (2, 2, 0, 16), None, False, _ALL_KEPT),
 )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from needle.array import NDArray, evaluation, recording
-from needle.array.views import as_shape
+from needle.array.views import as_shape, is_several
 from needle.autograd import Value, check_differentiable, make_value
 from needle.backend.protocol import Device
 from needle.backend.registry import default_device
@@ -215,7 +215,7 @@ def _shape_of(sizes: tuple[Any, ...]) -> tuple[Shape, tuple[Any, ...]]:
 
     A shape is a sequence, or each argument up to the first that is not an int is the size of an axis.
     """
-    if isinstance(sizes[0], Sequence):
+    if is_several(sizes[0]):
         return as_shape(sizes[0]), sizes[1:]
     count = next((i for i, size in enumerate(sizes) if not isinstance(size, (int, np.integer))), len(sizes))
     if not count:

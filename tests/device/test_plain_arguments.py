@@ -40,10 +40,10 @@ def test_what_is_taken(call: Callable[[ndl.Tensor], Any], shape: tuple[int, ...]
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda x: ndl.zeros(2, 3), TypeError, r"dtype=3 is not a dtype; .* as in zeros\(\(2, 3\)\)"),
+        (lambda x: ndl.zeros(2, 3.0), TypeError, r"shape=\(2, 3.0\) must be an int or a sequence of ints"),
         (lambda x: x.reshape(2.0, 3), TypeError, r"shape=\(2.0, 3\) must be an int or a sequence of ints"),
         (lambda x: x[0].transpose(), ValueError, r"transpose exchanges two axes; x has shape \(3,\)"),
-        (lambda x: x.transpose((0, 1, 2)), ValueError, "two axes, not those of .* permute_dims"),
+        (lambda x: x.transpose((0, 1, 2)), ValueError, "axis=2 is out of range for an array of 2 dimensions"),
         (lambda x: ndl.asarray([2**64]), OverflowError, "no integer dtype holds 18446744073709551616; give floats"),
         (lambda x: ndl.asarray([-1, 2**63]), OverflowError, "no integer dtype holds both -1 and 9223372036854775808"),
         (lambda x: ndl.asarray([[1, 2], [3]]), ValueError, r"data=\[\[1, 2\], \[3\]\] is ragged"),

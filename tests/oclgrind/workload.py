@@ -2,10 +2,13 @@
 
 Primitives are run on the small ones of their examples, whatever else there is by the functions here. Each result is
 compared with the numpy backend's or the reference's. Prints the names of the kernels that were launched.
+
+Its arguments are names of shapes.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
@@ -26,6 +29,8 @@ CPU = {
     "vector_bytes": 16, "local_size": 1, "wide_index": True, "fold_columns": 2, "matmul_rows": 6, "cores": 2,
     "matmul_depth": 16, "matmul_block_bytes": 4096, "matmul_group": 2, "matmul_micro": 2,
 }  # fmt: skip
+
+SHAPES = {"gpu": GPU, "cpu": CPU}
 
 #: The most elements that the arrays of an example may have together.
 MOST_ELEMENTS = 700
@@ -165,7 +170,7 @@ def main() -> None:
     simulator = ndl.device("oclgrind")
     assert isinstance(simulator, OpenCLDevice)
     launched = set()
-    for shape in (GPU, CPU):
+    for shape in [SHAPES[name] for name in sys.argv[1:]]:
         # The kernels of primitives store halves, which it can, and do not compute in half, which it cannot.
         device = Simulated(replace(simulator.info, dtypes=frozenset(ALL)), simulator.cl_device)
         device.launch_shape = replace(device.launch_shape, groups=4, **shape)

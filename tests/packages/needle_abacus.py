@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from needle.backend.protocol import ArrayView, Backend, Device, DeviceInfo, Expression
-from needle.backend.records import Primitive, Reduction
+from needle.backend.records import Primitive, Reduction, Scan
 from needle.dtypes import ALL, DType, Shape
 
 ABACUS = DeviceInfo("abacus", "beads on wires", "wood", "1.0", "other", 2**20, frozenset(ALL))
@@ -50,6 +50,11 @@ class Abacus(Device):
             _beads(output)[...] = reduction.reference(values, axis=along, keepdims=True).reshape(output.shape)
         if reduction.name == "sum":
             _misbehave(output)
+
+    def scan(self, scan: Scan, expression: Expression, shape: Shape, axis: int, output: ArrayView) -> None:
+        self.launches += 1
+        with np.errstate(all="ignore"):
+            _beads(output)[...] = scan.reference(np.broadcast_to(_values(expression)[0], shape), axis=axis)
 
     def run(
         self, primitive: Primitive, inputs: Sequence[ArrayView], outputs: Sequence[ArrayView], **params: Any

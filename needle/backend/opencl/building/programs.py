@@ -9,8 +9,6 @@ Between processes the driver's own disk cache serves (PoCL, NVIDIA), or PyOpenCL
 from __future__ import annotations
 
 import re
-import threading
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -18,7 +16,7 @@ from pathlib import Path
 import pyopencl as cl
 
 from needle.backend.opencl.building import builtins
-from needle.locks import freed_in_children
+from needle.backend.opencl.building.quiet import quiet
 
 _INCLUDE = re.compile(r'^#include "(\w+\.h)"$', re.MULTILINE)
 
@@ -34,9 +32,6 @@ _OPTIONS = ("-cl-std=CL1.2", "-w")
 
 #: OpenCL's option to compile without the optimiser.
 _UNOPTIMISED = "-cl-opt-disable"
-
-#: Held while the filters of warnings are changed.
-_filtering = freed_in_children(threading.RLock())
 
 Defines = Mapping[str, str | int]
 
@@ -80,10 +75,7 @@ def compiled(context: cl.Context, source: str, options: Sequence[str]) -> cl.Pro
 def build(context: cl.Context, source: str, optimised: bool = True) -> cl.Program:
     """Compile `source`, with the driver's optimiser or without. Raises pyopencl.RuntimeError with its log."""
     options = _OPTIONS if optimised else (*_OPTIONS, _UNOPTIMISED)
-    # A driver that has something to say is no reason to warn the user. Filters of warnings are those of the whole
-    # process: of two threads that change them at once, one would leave the other without its own.
-    with _filtering, warnings.catch_warnings():
-        warnings.simplefilter("ignore", cl.CompilerWarning)
+    with quiet():  # a driver that has something to say is no reason to warn the user
         return builtins.compiled(compiled, context, source, options)
 
 
