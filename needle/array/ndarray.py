@@ -370,7 +370,7 @@ def record(operation: Elementwise, operands: tuple[Any, ...], dtype: DType, shap
     if constant and (independent := _constant_operands(operands)) is not None:
         pending = make_pending(operation, independent, size, constant=True)
         return NDArray._make(device, dtype, shape, None, pending=pending)
-    pending = make_pending(operation, operands, size, False, launches, generation)
+    pending = make_pending(operation, operands, size, False, clock.launches, generation)
     result = NDArray._make(device, dtype, shape, None, pending=pending)
     reader = ref(result)
     for operand in operands:
