@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def index_file(folder: Path) -> Path:
-    (file,) = folder.glob("needle/programs-*/index.json")
+    (file,) = folder.glob("needle/programs-*/index")
     return file
 
 
@@ -34,10 +33,12 @@ def test_each_driver_and_device_has_its_own(folder: Path) -> None:
     assert GroupIndex("driver", "2").find(["a"]) == []
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", '{"a": 1}', '{"a": ["x"]}', '{"a": ["missing", "f"]}', "\x00"])
-def test_a_damaged_index_finds_nothing_and_is_replaced(folder: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1]", '{"a": 1}', '["x"]', '["x", ["a"]]', '["missing", {"a": "f"}]', "\x00"]
+)
+def test_what_is_damaged_is_passed_over(folder: Path, text: str) -> None:
     GroupIndex("driver").add("source", {"a": "f"})
-    index_file(folder).write_text(text)
+    index_file(folder).write_text(text + "\n")
     index = GroupIndex("driver")
     assert index.find(["a"]) == []
     index.add("source", {"a": "f"})
@@ -52,11 +53,11 @@ def test_a_damaged_source_is_not_used(folder: Path) -> None:
 
 
 def test_an_index_does_not_grow_for_ever(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_index, "_MOST", 3)
+    monkeypatch.setattr(group_index, "_MOST", 100)
     index = GroupIndex("driver")
-    for number in range(5):
+    for number in range(9):
         index.add(f"source {number}", {str(number): "f"})
-    assert len(json.loads(index_file(folder).read_text())) <= 3
+        assert index_file(folder).stat().st_size < 200
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
