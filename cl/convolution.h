@@ -11,6 +11,11 @@
 #define ON_CPU 1
 #include "matmul.h"
 
+// Elements behind packed planes, which the last vectors of a tile may read and nothing depends on.
+#ifndef SLACK
+#define SLACK 256
+#endif
+
 #define CEIL_DIV(a, b) (((a) + (b)-1) / (b))
 
 // The operand whose planes are packed, as kernels/convolution_planes.py makes it. Triples are depth, rows, columns.
@@ -107,12 +112,13 @@ void pack_plane(__global T *to, __global const T *x, __constant const struct pla
 
 // Packs `count` channels from number `first` on, for rows of the result from `row` on and its place `depth` along the
 // first axis. A channel of the operand stands for `deep` ones, of which each has its shift along the depth; `columns` are
-// the shifts of the taps along the columns, `remainders` those of the rows.
+// the shifts of the taps along the columns, `remainders` those of the rows. Behind each plane come zeros.
 void pack_planes(__global T *to, __global const T *image, __constant const struct planes *p, const long first,
                  const long count, const long depth, __global const long *shifts, const long deep, const long row,
                  __global const long *columns, const long wide, __global const long *remainders,
                  __global const T *begin, __global const T *last)
 {
+    const long used = p->remainders * p->tall * p->width;
     for (long v = first; v < first + count; v++) {
         const long z = depth * p->stride[0] + shifts[v % deep];
         __global const T *x = image + v / deep * p->channel_step + z * p->step[0];
@@ -124,8 +130,10 @@ void pack_planes(__global T *to, __global const T *image, __constant const struc
             for (long q = 0; q < p->remainders; q++)
                 pack_plane(to + q * p->tall * p->width, x, p, (row + p->top) * p->stride[1] + remainders[q], columns[s],
                            begin, last);
+            fill_zeros(to + used, p->size - used);
         }
     }
+    fill_zeros(to, SLACK - WIDTH);
 }
 
 // Frees the counter by which work-groups took their units, once the last of them is done.

@@ -155,7 +155,7 @@ def _prepare(device: OpenCLDevice, problem: Convolution, result: str, dtype: DTy
     blocks, table, packed = _cut(roles, shape.cores, filters, vectors * width, dtype.itemsize)
     units = blocks.batch * blocks.groups * blocks.extent[0] * ceil_div(blocks.phase_rows, blocks.rows)
     groups = max(1, min(units, max(2, shape.cores)))
-    defines = element_defines(dtype) | {"WIDTH": width, "KT": filters, "TV": vectors}
+    defines = element_defines(dtype) | {"WIDTH": width, "KT": filters, "TV": vectors, "SLACK": SLACK}
     convolve = device.kernel("convolution_blocks.cl", "convolve_blocks", defines, _CONVOLVE, problem.cost)
     pack = device.kernel("convolution_blocks.cl", "pack_filters", defines, _PACK, problem.cost)
     packers = max(1, min(2 * shape.cores, prod(blocks.phases) * blocks.groups * ceil_div(blocks.filters, filters)))

@@ -101,7 +101,7 @@ def _prepare(device: OpenCLDevice, problem: Convolution, dtype: DType) -> _Launc
     lone = problem.filters == 1  # lanes are pixels then, because there are no filters to fill them
     vectors = 1 if lone else vectors
     weights, table = _cut(problem, shape.cores, taps, vectors * width, dtype.itemsize)
-    defines = element_defines(dtype) | {"WIDTH": width, "JT": taps, "KV": vectors}
+    defines = element_defines(dtype) | {"WIDTH": width, "JT": taps, "KV": vectors, "SLACK": SLACK}
     defines |= {"LONE": 1} if lone else {}
     groups = max(1, min(weights.slices * weights.groups, max(2, shape.cores)))
     adders = min(2 * shape.cores, weights.groups * weights.channels * ceil_div(weights.filters, vectors * width))
