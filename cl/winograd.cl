@@ -106,6 +106,12 @@ void winograd(__global const T *restrict x, __global const T *restrict u, __glob
     __global T *m = v + 16 * p->channels * p->tiles;               // [filter][component][tile]
     __global T *padded = m + 16 * p->block * KT * p->tiles;
     __global const T *last = x + start + p->last;
+    // What the last vectors of a tile read behind the tiles that there are: nothing depends on it.
+    const long least = (high - (strips - 1) * p->tile_rows) * wide;
+    for (long row = 0; row < 16 * p->channels; row++)
+        fill_zeros(v + row * p->tiles + least, p->tiles - least - WIDTH + 1);
+    for (long row = 0; row < 16 * p->block * KT; row++)
+        fill_zeros(m + (row + 1) * p->tiles - WIDTH, WIDTH);
     while (true) {
         const long unit = atomic_inc(taken);
         if (unit >= units)

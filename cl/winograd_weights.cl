@@ -57,6 +57,9 @@ void winograd_weights(__global const T *restrict x, __global const T *restrict y
     __global T *turned = w + 16 * filter_tiles * p->tiles * FILTERS;         // [pixel][FILTERS]
     __global T *padded = turned + 2 * p->tile_rows * columns * FILTERS;
     __global const T *last = x + x_start + p->last;
+    // A tile of taps may take more channels than there are: nothing depends on their sums.
+    for (long component = 0; component < 16 && p->channels < p->block; component++)
+        fill_zeros(v + (component * p->block + p->channels) * p->tiles, (p->block - p->channels) * p->tiles - WIDTH + 1);
     while (true) {
         const long task = atomic_inc(taken);
         if (task >= p->slices * p->groups)

@@ -154,10 +154,12 @@ def check_primitives(device: ndl.Device) -> None:
 
 
 def cut_small() -> None:
-    """Let kernels that share out long rows do so with short ones."""
+    """Let kernels that share out long rows, or serve many channels, do so with few."""
     for family, numbers in {
         "scan": {"WHOLE": 32, "SEGMENT": 16},
         "sort": {"PART": 16, "ITEM": 2},
+        "convolution_tiles": {"_DEEP": 8},
+        "winograd": {"_FEWEST_CHANNELS": 3},
     }.items():
         module = import_module(f"needle.backend.opencl.kernels.{family}")
         for name, number in numbers.items():
