@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
@@ -17,19 +16,23 @@ QUEUE = """
 import time
 import numpy as np
 import needle as ndl
-x = ndl.asarray(np.full((512, 512), 1 / 512, np.float32), device={name!r})
 def chain(n):
     y = x
     for _ in range(n):
         y = y @ x
     return y
+def seconds(n):
+    begun = time.perf_counter()
+    chain(n).numpy()
+    return time.perf_counter() - begun
+for side in (512, 256):  # a launch that has begun cannot be left: it is to be short also on a slow device
+    x = ndl.asarray(np.full((side, side), 1 / side, np.float32), device={name!r})
+    seconds(2)
+    if seconds(2) < 0.2:
+        break
 chain(20).numpy()
 (x + 1).numpy()  # compiled now: what is awaited after the interrupt is the device
-def seconds():
-    begun = time.perf_counter()
-    chain(20).numpy()
-    return time.perf_counter() - begun
-count = int(20 * 30 / min(seconds() for _ in range(3)))  # half a minute of work, at least
+count = int(20 * 30 / min(seconds(20) for _ in range(3)))  # half a minute of work, at least
 before = x.device.launches
 try:
     print(count, flush=True)
@@ -38,12 +41,11 @@ try:
 except KeyboardInterrupt:
     caught = time.monotonic()
     values = (x + 1).numpy()
-    print(x.device.launches - before, caught, time.monotonic(), float(values[0, 0]), flush=True)
+    print(x.device.launches - before, caught, time.monotonic(), float(values[0, 0] - x[0, 0].item()), flush=True)
 """
 
-#: Seconds from the signal to the exception, and from there to the next result: what docs/robustness.md promises. Where
-#: other tests run beside this one, the device has a part of the processor alone.
-ANSWERED = USABLE = 2 * (3 if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1 else 1)
+#: Seconds from the signal to the exception, and from there to the next result: what docs/robustness.md promises.
+ANSWERED, USABLE = 2, 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals to other processes")
@@ -70,7 +72,7 @@ def test_a_long_queue_is_left_at_once(device: ndl.Device, wait: str) -> None:
     assert caught - sent < ANSWERED
     assert computed - caught < USABLE
     assert ended - sent < 30 / 4
-    assert float(value) == pytest.approx(1 + 1 / 512)
+    assert float(value) == 1
 
 
 class Event:
