@@ -153,7 +153,7 @@ def reductions(device: ndl.Device) -> Iterator[Comparison]:
 
 
 def scans(device: ndl.Device) -> Iterator[Comparison]:
-    """Sums of all beginnings of rows and of columns, of a view and of an expression."""
+    """Sums and maxima of all beginnings of rows and of columns, of a view and of an expression."""
     for dtype in [*float_dtypes(device), ndl.int32]:
         host = (_normal((37, 53), ndl.float64) * (50 if dtype == ndl.int32 else 1)).astype(dtype)
         exact = wide(host)[::-1] * 2
@@ -161,6 +161,9 @@ def scans(device: ndl.Device) -> Iterator[Comparison]:
             found = ndl.cumulative_sum(ndl.asarray(host)[::-1] * 2, axis=axis, dtype=dtype).numpy()
             what, size = f"sums of beginnings of {dtype} (37, 53) along {axis}", np.cumsum(abs(exact), axis)
             yield Comparison(what, found, np.cumsum(exact, axis), size)
+            largest, _ = ndl.cummax(ndl.asarray(host)[::-1] * 2, axis=axis)
+            what = f"maxima of beginnings of {dtype} (37, 53) along {axis}"
+            yield Comparison(what, largest.numpy(), np.maximum.accumulate(exact, axis), exact=True)
 
 
 def _of_reductions(host: np.ndarray, axis: int | tuple[int, ...] | None) -> Iterator[Comparison]:
