@@ -63,6 +63,7 @@ def main() -> None:
     timer = Timer()
     timer.install()
     sys.argv = [program, *arguments]
+    sys.path.insert(0, str(Path(program).parent))  # where Python looks first for what a script imports
     began = time.perf_counter()
     runpy.run_path(program, run_name="__main__")
     seconds = time.perf_counter() - began

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from command import on_device, parsed, run_main, training_parser
 from tqdm import tqdm
 
 import needle as ndl
 from needle import nn, optim
 from needle.data import DataLoader, TensorDataset
 
+SAVE = "keep the model in this file, and check it"
 LEARNING_RATE = 2e-3  # at first; it falls to 0 in a straight line
 READ_EVERY = 15  # steps between two readings of the running loss: each waits for the device
 
@@ -82,47 +85,36 @@ def plot(path: Path, losses: list[float], accuracies: list[float]) -> None:
     figure.savefig(path, dpi=120)
 
 
-def parse_arguments() -> argparse.Namespace:
-    """The command line's options."""
-    parser = argparse.ArgumentParser(description="Train a small network to read handwritten digits.")
-    parser.add_argument("--device", help="such as pocl, nvidia or numpy; by default the best one found")
-    parser.add_argument("--epochs", type=int, default=15, help="passes over the training data (default: 15)")
-    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw loss and accuracy into this file")
-    parser.add_argument("--save", type=Path, metavar="SAFETENSORS", help="keep the model in this file, and check it")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights and of the order (default: 0)")
-    arguments = parser.parse_args()
-    if arguments.epochs < 1:
-        parser.error("--epochs must be at least 1")
-    for path in (arguments.plot, arguments.save):
-        if path and not path.parent.is_dir():
-            parser.error(f"{path}: there is no folder {path.parent}")
-    return arguments
-
-
 def main() -> None:
     """Train, and report the accuracy."""
-    arguments = parse_arguments()
-    try:
-        device = ndl.device(arguments.device) if arguments.device else ndl.default_device()
-    except ndl.DeviceError as error:
-        sys.exit(f"digits.py: {error}")
-    print(f"device: {device.name} ({device.info.description})", flush=True)
-    with device:
-        run(arguments)
+    made = training_parser("Train a small network to read handwritten digits.", 15, "loss and accuracy", SAVE)
+    on_device("digits.py", parsed(made), run)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Train on the default device."""
     ndl.manual_seed(arguments.seed)
     train, test = load_data()
-    model = make_model()
-    optimizer = optim.Adam(model.parameters(), lr=LEARNING_RATE)
-    loader = DataLoader(train, batch_size=32, shuffle=True, seed=arguments.seed)
+    fit("digits.py", arguments, (train, test), make_model, LEARNING_RATE, 32)
+
+
+def fit(
+    script: str,
+    arguments: argparse.Namespace,
+    data: tuple[TensorDataset, TensorDataset],
+    make: Callable[[], nn.Module],
+    rate: float,
+    batch: int,
+) -> None:
+    """Train what `make` makes on the first part of `data`; plot, save and print its accuracy on the other."""
+    (train, test), model = data, make()
+    optimizer = optim.Adam(model.parameters(), lr=rate)
+    loader = DataLoader(train, batch_size=batch, shuffle=True, seed=arguments.seed)
     losses, accuracies = [], []
     with tqdm(total=arguments.epochs * len(loader), unit="step") as bar:
         for epoch in range(1, arguments.epochs + 1):
             bar.set_description(f"epoch {epoch}/{arguments.epochs}")
-            optimizer.lr = LEARNING_RATE * (1 - (epoch - 1) / arguments.epochs)
+            optimizer.lr = rate * (1 - (epoch - 1) / arguments.epochs)
             losses.append(train_epoch(model, loader, optimizer, bar))
             accuracies.append(accuracy(model, test))
             bar.set_postfix(loss=f"{losses[-1]:.4f}", test=f"{accuracies[-1]:.4f}")
@@ -131,17 +123,13 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"plotted: {arguments.plot}")
     if arguments.save:
         ndl.save(arguments.save, model)
-        fresh = make_model()
+        fresh = make()
         fresh.load_state_dict(ndl.load(arguments.save))
         if accuracy(fresh, test) != accuracies[-1]:
-            sys.exit(f"digits.py: the model loaded from {arguments.save} is not the one that was saved")
+            sys.exit(f"{script}: the model loaded from {arguments.save} is not the one that was saved")
         print(f"saved: {arguments.save}, and its accuracy is the same when loaded again")
     print(f"test accuracy {accuracies[-1]:.4f}")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+    run_main(main)

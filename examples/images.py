@@ -10,16 +10,15 @@ The images are Fashion-MNIST's: 60,000 of 28 x 28 pixels to train on, 10,000 to 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
-from digits import accuracy, plot, train_epoch
-from tqdm import tqdm
+from command import on_device, parsed, run_main, training_parser
+from digits import SAVE, fit
 
 import needle as ndl
-from needle import nn, optim
-from needle.data import DataLoader, MNISTDataset, TensorDataset
+from needle import nn
+from needle.data import MNISTDataset, TensorDataset
 
 DATA = Path("/usr/share/datasets/fashion-mnist")
 LEARNING_RATE = 1e-3  # at first; it falls to 0 in a straight line
@@ -62,34 +61,18 @@ def make_model(side: int) -> nn.Module:
 
 def parse_arguments() -> argparse.Namespace:
     """The command line's options."""
-    parser = argparse.ArgumentParser(description="Train a convolutional network to tell pieces of clothing apart.")
-    parser.add_argument("--device", help="such as pocl, nvidia or numpy; by default the best one found")
-    parser.add_argument("--epochs", type=int, default=5, help="passes over the training data (default: 5)")
-    parser.add_argument("--data", type=Path, default=DATA, help=f"the folder of Fashion-MNIST (default: {DATA})")
-    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw loss and accuracy into this file")
-    parser.add_argument("--save", type=Path, metavar="SAFETENSORS", help="keep the model in this file, and check it")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights and of the order (default: 0)")
-    arguments = parser.parse_args()
-    if arguments.epochs < 1:
-        parser.error("--epochs must be at least 1")
-    for path in (arguments.plot, arguments.save):
-        if path and not path.parent.is_dir():
-            parser.error(f"{path}: there is no folder {path.parent}")
+    description = "Train a convolutional network to tell pieces of clothing apart."
+    made = training_parser(description, 5, "loss and accuracy", SAVE)
+    made.add_argument("--data", type=Path, default=DATA, help=f"the folder of Fashion-MNIST (default: {DATA})")
+    arguments = parsed(made)
     if arguments.data != DATA and not arguments.data.is_dir():
-        parser.error(f"--data: there is no folder {arguments.data}")
+        made.error(f"--data: there is no folder {arguments.data}")
     return arguments
 
 
 def main() -> None:
     """Train, and report the accuracy."""
-    arguments = parse_arguments()
-    try:
-        device = ndl.device(arguments.device) if arguments.device else ndl.default_device()
-    except ndl.DeviceError as error:
-        sys.exit(f"images.py: {error}")
-    print(f"device: {device.name} ({device.info.description})", flush=True)
-    with device:
-        run(arguments)
+    on_device("images.py", parse_arguments(), run)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -103,33 +86,8 @@ def run(arguments: argparse.Namespace) -> None:
         sizes = f"{len(train)} and {len(test)} images"
         print(f"data: there is no {arguments.data}, so scikit-learn's digits serve: {sizes}", flush=True)
     side = train.arrays[0].shape[-1]
-    model = make_model(side)
-    optimizer = optim.Adam(model.parameters(), lr=LEARNING_RATE)
-    loader = DataLoader(train, batch_size=BATCH, shuffle=True, seed=arguments.seed)
-    losses, accuracies = [], []
-    with tqdm(total=arguments.epochs * len(loader), unit="step") as bar:
-        for epoch in range(1, arguments.epochs + 1):
-            bar.set_description(f"epoch {epoch}/{arguments.epochs}")
-            optimizer.lr = LEARNING_RATE * (1 - (epoch - 1) / arguments.epochs)
-            losses.append(train_epoch(model, loader, optimizer, bar))
-            accuracies.append(accuracy(model, test))
-            bar.set_postfix(loss=f"{losses[-1]:.4f}", test=f"{accuracies[-1]:.4f}")
-    if arguments.plot:
-        plot(arguments.plot, losses, accuracies)
-        print(f"plotted: {arguments.plot}")
-    if arguments.save:
-        ndl.save(arguments.save, model)
-        fresh = make_model(side)
-        fresh.load_state_dict(ndl.load(arguments.save))
-        if accuracy(fresh, test) != accuracies[-1]:
-            sys.exit(f"images.py: the model loaded from {arguments.save} is not the one that was saved")
-        print(f"saved: {arguments.save}, and its accuracy is the same when loaded again")
-    print(f"test accuracy {accuracies[-1]:.4f}")
+    fit("images.py", arguments, (train, test), lambda: make_model(side), LEARNING_RATE, BATCH)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+    run_main(main)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from command import on_device, parsed, run_main, training_parser
 from tqdm import tqdm
 
 import needle as ndl
@@ -145,35 +146,19 @@ def plot(path: Path, train: list[float], test: list[float]) -> None:
 
 def parse_arguments() -> argparse.Namespace:
     """The command line's options."""
-    parser = argparse.ArgumentParser(description="Train a small transformer to write text.")
-    parser.add_argument("--device", help="such as pocl, nvidia or numpy; by default the best one found")
-    parser.add_argument("--epochs", type=int, default=5, help=f"of {STEPS} steps each (default: 5)")
-    parser.add_argument("--text", type=Path, help="a text to learn from (default: Python's manual)")
-    parser.add_argument("--write", type=int, default=400, metavar="N", help="characters to write at the end (400)")
-    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the losses into this file")
-    parser.add_argument("--save", type=Path, metavar="SAFETENSORS", help="keep the model in this file")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights and of the order (default: 0)")
-    arguments = parser.parse_args()
-    if arguments.epochs < 1:
-        parser.error("--epochs must be at least 1")
+    description, save = "Train a small transformer to write text.", "keep the model in this file"
+    made = training_parser(description, 5, "the losses", save, f"of {STEPS} steps each")
+    made.add_argument("--text", type=Path, help="a text to learn from (default: Python's manual)")
+    made.add_argument("--write", type=int, default=400, metavar="N", help="characters to write at the end (400)")
+    arguments = parsed(made)
     if arguments.text and not arguments.text.is_file():
-        parser.error(f"there is no file {arguments.text}")
-    for path in (arguments.plot, arguments.save):
-        if path and not path.parent.is_dir():
-            parser.error(f"{path}: there is no folder {path.parent}")
+        made.error(f"there is no file {arguments.text}")
     return arguments
 
 
 def main() -> None:
     """Train, write, and report the loss on what was held out."""
-    arguments = parse_arguments()
-    try:
-        device = ndl.device(arguments.device) if arguments.device else ndl.default_device()
-    except ndl.DeviceError as error:
-        sys.exit(f"language.py: {error}")
-    print(f"device: {device.name} ({device.info.description})", flush=True)
-    with device:
-        run(arguments)
+    on_device("language.py", parse_arguments(), run)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -204,8 +189,4 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+    run_main(main)

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from command import on_device, parser, run_main
 
 import needle as ndl
 from needle import nn
@@ -108,28 +109,22 @@ def embed(model: Encoder, folder: Path, sentences: list[str]) -> np.ndarray:
 
 
 def main() -> None:
-    """Print the table of similarities."""
-    parser = argparse.ArgumentParser(description="Print how alike sentences are.")
-    parser.add_argument("sentences", nargs="*", default=SENTENCES, help="two or more of them")
-    parser.add_argument("--device", help="such as pocl, nvidia or numpy; by default the best one found")
-    arguments = parser.parse_args()
+    """Read the command line, and print the table."""
+    made = parser("Print how alike sentences are.")
+    made.add_argument("sentences", nargs="*", default=SENTENCES, help="two or more of them")
+    arguments = made.parse_args()
     if len(arguments.sentences) < 2:
-        parser.error("give at least two sentences")
-    try:
-        device = ndl.device(arguments.device) if arguments.device else ndl.default_device()
-    except ndl.DeviceError as error:
-        sys.exit(f"sentences.py: {error}")
-    print(f"device: {device.name} ({device.info.description})", flush=True)
-    with device:
-        folder = folder_of_weights()
-        vectors = embed(load_encoder(folder), folder, list(arguments.sentences))
+        made.error("give at least two sentences")
+    on_device("sentences.py", arguments, run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print the table of similarities, computed on the default device."""
+    folder = folder_of_weights()
+    vectors = embed(load_encoder(folder), folder, list(arguments.sentences))
     for number, (sentence, row) in enumerate(zip(arguments.sentences, vectors @ vectors.T, strict=True), 1):
         print(f"{number:3} ", *(f"{value:6.3f}" for value in row), f"  {sentence}")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+    run_main(main)

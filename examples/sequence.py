@@ -10,11 +10,11 @@ value a year before. Without options it runs on the best device found; `python -
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from command import on_device, parsed, run_main, training_parser
 from tqdm import tqdm
 
 import needle as ndl
@@ -92,33 +92,11 @@ def plot(path: Path, truth: np.ndarray, forecasts: np.ndarray) -> None:
     figure.savefig(path, dpi=120)
 
 
-def parse_arguments() -> argparse.Namespace:
-    """The command line's options."""
-    parser = argparse.ArgumentParser(description="Train an LSTM to forecast carbon dioxide a year ahead.")
-    parser.add_argument("--device", help="such as pocl, nvidia or numpy; by default the best one found")
-    parser.add_argument("--epochs", type=int, default=60, help="passes over the training data (default: 60)")
-    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw forecasts and truth into this file")
-    parser.add_argument("--save", type=Path, metavar="SAFETENSORS", help="keep the model in this file")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights and of the order (default: 0)")
-    arguments = parser.parse_args()
-    if arguments.epochs < 1:
-        parser.error("--epochs must be at least 1")
-    for path in (arguments.plot, arguments.save):
-        if path and not path.parent.is_dir():
-            parser.error(f"{path}: there is no folder {path.parent}")
-    return arguments
-
-
 def main() -> None:
     """Train, and report the error on what was held out."""
-    arguments = parse_arguments()
-    try:
-        device = ndl.device(arguments.device) if arguments.device else ndl.default_device()
-    except ndl.DeviceError as error:
-        sys.exit(f"sequence.py: {error}")
-    print(f"device: {device.name} ({device.info.description})", flush=True)
-    with device:
-        run(arguments)
+    description = "Train an LSTM to forecast carbon dioxide a year ahead."
+    made = training_parser(description, 60, "forecasts and truth", "keep the model in this file")
+    on_device("sequence.py", parsed(made), run)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -151,8 +129,4 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+    run_main(main)

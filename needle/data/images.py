@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from needle.data.byte_images import ByteImages, scaled
 from needle.data.dataset import Dataset
 
 __all__ = ["CIFARDataset", "ImageFolder"]
@@ -22,7 +23,7 @@ _SIDE = 32
 _PIXELS = 3 * _SIDE * _SIDE
 
 
-class CIFARDataset(Dataset):
+class CIFARDataset(ByteImages):
     """Small colour images from the binary files of CIFAR-10 or CIFAR-100.
 
     Item i is an image, float32 in [0, 1] of shape (3, 32, 32), and its label, an int; a batch has shapes
@@ -45,22 +46,10 @@ class CIFARDataset(Dataset):
         label_bytes: int = 1,
         transform: Callable[[Any], Any] | None = None,
     ) -> None:
-        super().__init__([transform] if transform else None)
         files = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
         records = np.concatenate([_records(path, label_bytes) for path in files])
-        self.labels = records[:, label_bytes - 1].astype(np.int64)
-        self.images = records[:, label_bytes:].reshape(-1, 3, _SIDE, _SIDE)  # bytes: a quarter of float32
-
-    def __getitem__(self, index: int) -> tuple[Any, int]:
-        return self.apply_transforms(_scaled(self.images[index])), int(self.labels[index])
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def batch(self, indices: np.ndarray) -> Any:
-        if self.transforms:
-            return super().batch(indices)
-        return _scaled(self.images[indices]), self.labels[indices]
+        images = records[:, label_bytes:].reshape(-1, 3, _SIDE, _SIDE)
+        super().__init__(images, records[:, label_bytes - 1], [transform] if transform else None)
 
 
 class ImageFolder(Dataset):
@@ -116,7 +105,7 @@ class ImageFolder(Dataset):
             raise ValueError(f"{path} is not a picture that Pillow can read") from None
         if self.size is not None:
             picture = picture.resize((self.size[1], self.size[0]))
-        return _scaled(np.asarray(picture).transpose(2, 0, 1))
+        return scaled(np.asarray(picture).transpose(2, 0, 1))
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -130,8 +119,3 @@ def _records(path: StrPath, label_bytes: int) -> np.ndarray:
         raise ValueError(f"{path} is no CIFAR file with {label_bytes} bytes of labels: its {content.size} bytes are no "
                          f"multiple of {length}")  # fmt: skip
     return content.reshape(-1, length)
-
-
-def _scaled(images: np.ndarray) -> np.ndarray:
-    """Bytes as float32 from 0 to 1."""
-    return images.astype(np.float32) / np.float32(255)

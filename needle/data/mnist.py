@@ -8,18 +8,18 @@ import zlib
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from needle.data.dataset import Dataset, Transform
+from needle.data.byte_images import ByteImages
+from needle.data.dataset import Transform
 
 __all__ = ["MNISTDataset"]
 
 StrPath = str | os.PathLike[str]
 
 
-class MNISTDataset(Dataset):
+class MNISTDataset(ByteImages):
     """Handwritten digits from a pair of gzipped idx files (the course's reader).
 
     Item i is an image, float32 in [0, 1] of shape (28, 28, 1) and after that transformed, and its label, an
@@ -37,28 +37,11 @@ class MNISTDataset(Dataset):
     """
 
     def __init__(self, image_path: StrPath, label_path: StrPath, transforms: Sequence[Transform] | None = None) -> None:
-        super().__init__(transforms)
         images = _read_idx(image_path, 3, "images")
-        self.labels = _read_idx(label_path, 1, "labels").astype(np.int64)
-        if len(images) != len(self.labels):
-            raise ValueError(f"{image_path} has {len(images)} images, but {label_path} {len(self.labels)} labels")
-        self.images = images[..., None]  # bytes: a quarter of the memory of float32
-
-    def __getitem__(self, index: int) -> tuple[Any, int]:
-        return self.apply_transforms(_scaled(self.images[index])), int(self.labels[index])
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def batch(self, indices: np.ndarray) -> Any:
-        if self.transforms:
-            return super().batch(indices)
-        return _scaled(self.images[indices]), self.labels[indices]
-
-
-def _scaled(images: np.ndarray) -> np.ndarray:
-    """Bytes as float32 from 0 to 1."""
-    return images.astype(np.float32) / np.float32(255)
+        labels = _read_idx(label_path, 1, "labels")
+        if len(images) != len(labels):
+            raise ValueError(f"{image_path} has {len(images)} images, but {label_path} {len(labels)} labels")
+        super().__init__(images[..., None], labels, transforms)
 
 
 def _read_idx(path: StrPath, ndim: int, what: str) -> np.ndarray:
