@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from needle.backend.opencl.building.types import element_defines, is_narrow
+from needle.backend.opencl.kernels import costs
 from needle.backend.opencl.kernels.launchers import launches
 from needle.backend.opencl.kernels.prepared import PreparedLaunch
 from needle.backend.opencl.shapes.groups import Grain, groups_for
@@ -56,9 +57,6 @@ def _run(
         launch.launch(device, (*buffers, pointer), (*after, device.counter) if counter else after)
 
 
-#: So many multiplications, of each of the two products, cost as much time as an element of a simple expression.
-_PRODUCTS = 32
-
 #: Launches, each with the outputs that it gets, from one number to another, and whether it takes the counter.
 _Prepared = tuple[tuple[PreparedLaunch, int, int, bool], ...]
 
@@ -90,8 +88,8 @@ def _prepare(
 
 
 def _cost(q: Shape, k: Shape) -> int:
-    """The elements of a simple expression that cost as much time as the two products of attention do."""
-    return prod(q) * k[2] // _PRODUCTS
+    """The cost of the two products of attention."""
+    return costs.of_products(2 * prod(q) * k[2])
 
 
 def _by_rows(

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
+from needle.backend.opencl.kernels import costs
 from needle.dtypes import Shape
-
-#: So many multiplications cost as much time as an element of a simple expression.
-_PRODUCTS = 64
 
 Triple = tuple[int, int, int]
 Steps = tuple[int, ...]
@@ -52,9 +50,9 @@ class Convolution:
 
     @property
     def cost(self) -> int:
-        """The elements of a simple expression that cost as much time as the multiplications do."""
+        """What its launch costs (`costs`)."""
         sums = self.batch * self.groups * self.filters * prod(self.outputs)
-        return sums * self.channels * prod(self.taps) // _PRODUCTS
+        return costs.of_products(sums * self.channels * prod(self.taps))
 
     @property
     def is_empty(self) -> bool:

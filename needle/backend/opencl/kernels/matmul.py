@@ -11,6 +11,7 @@ import numpy as np
 
 from needle.backend.opencl.building.programs import Defines
 from needle.backend.opencl.building.types import element_defines
+from needle.backend.opencl.kernels import costs
 from needle.backend.opencl.kernels.launchers import launches
 from needle.backend.opencl.kernels.matmul_split import ceil_div, split
 from needle.backend.opencl.kernels.prepared import PreparedLaunch
@@ -33,9 +34,6 @@ _KERNELS = {
 
 #: The multiplications of a matrix by a vector that pay for a further block on a CPU: they take longer than a launch.
 _VECTOR_PRODUCTS = Grain(group=1 << 14)
-
-#: So many multiplications cost as much time as an element of a simple expression.
-_PRODUCTS = 64
 
 Strides = tuple[int, ...]
 
@@ -148,7 +146,7 @@ def _part(device: OpenCLDevice, problem: _Problem, dtype: DType) -> _Part:
         groups = min(problem.batches * cut.row_blocks * cut.column_blocks, most)
     by_columns = problem.a_row == 1 != problem.a_depth
     file, parameters = _KERNELS[name]
-    cost = problem.batches * problem.rows * problem.columns * problem.depth // _PRODUCTS
+    cost = costs.of_products(problem.batches * problem.rows * problem.columns * problem.depth)
     kernel = device.kernel(file, name, _defines(name, dtype, launch_shape, by_columns), parameters, cost)
     launch = PreparedLaunch(kernel, (groups,), (local,), (*problem.extents, *tail))
     return _Part(launch, swapped, problem.a_offset, problem.b_offset, problem.c_offset)

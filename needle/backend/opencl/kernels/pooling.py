@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from needle.backend.opencl.building.types import element_defines, is_narrow
+from needle.backend.opencl.kernels import costs
 from needle.backend.opencl.kernels.convolution_planes import TableBuilder, words
 from needle.backend.opencl.kernels.convolution_problem import Triple, three
 from needle.backend.opencl.kernels.launchers import launches
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 _LONG = np.dtype(np.int64)
 _POOL = (None,) * 4 + (_LONG, None)
 _RESULTS = Grain(group=1 << 11, rounded_up=True)
-_COST = 4  # a result costs as much time as so many elements of a simple expression
 
 
 class Windows(Protocol):
@@ -100,7 +100,7 @@ def _prepare(
     defines |= {"MAXIMUM": 1} if maximum else {}
     defines |= {"WIDTH": launch_shape.width(dtype.itemsize)} if vectors else {}
     size = outer * inner * prod(outputs)
-    kernel = device.kernel("pooling.cl", "pool", defines, _POOL, size * _COST)
+    kernel = device.kernel("pooling.cl", "pool", defines, _POOL, costs.of_functions(size))
     units = size // outputs[2] if launch_shape.on_cpu else size
     groups = groups_for(launch_shape, max(1, units), _RESULTS.worth(launch_shape, size))
     launch = PreparedLaunch(kernel, (groups,), (launch_shape.local_size,), (device.layout_buffer(problem),))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from needle.backend.opencl.building.types import element_defines
+from needle.backend.opencl.kernels import costs
 from needle.backend.opencl.kernels.launchers import launches
 from needle.backend.opencl.kernels.prepared import PreparedLaunch
 from needle.backend.opencl.shapes.groups import Grain, groups_for
@@ -60,10 +61,6 @@ def _prepare_numbers(device: OpenCLDevice, kind: int, dtype: DType, size: int) -
     return _prepare(device, "numbers", defines, parameters, size)
 
 
-#: A number costs as much time as so many elements of a simple expression.
-_COST = 4
-
-
 @launches("random_bernoulli")
 def _bernoulli(
     device: OpenCLDevice, inputs: Arguments, outputs: Arguments, *, shape: Shape,
@@ -87,6 +84,6 @@ def _prepare(
     shape: Defines = {"LOCAL": launch_shape.local_size}
     if launch_shape.on_cpu:
         shape |= {"LANES": min(8, launch_shape.width(8)), "BATCH": _BATCH}
-    kernel = device.kernel("random.cl", name, defines | shape, parameters, size * _COST)
+    kernel = device.kernel("random.cl", name, defines | shape, parameters, costs.of_functions(size))
     groups = groups_for(launch_shape, _NUMBERS.worth(launch_shape, size))
     return PreparedLaunch(kernel, (groups,), (launch_shape.local_size,), (size,))

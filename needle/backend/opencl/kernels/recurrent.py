@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from needle.backend.opencl.building.types import element_defines
+from needle.backend.opencl.kernels import costs
 from needle.backend.opencl.kernels.launchers import launches
 from needle.backend.opencl.kernels.prepared import PreparedLaunch
 from needle.backend.opencl.shapes.groups import groups_for
@@ -25,7 +26,6 @@ _INT, _LONG = np.dtype(np.int32), np.dtype(np.int64)
 CELLS = {"rnn_tanh": (0, 1), "rnn_relu": (1, 1), "lstm": (2, 4), "gru": (3, 3)}
 
 _ROWS = 4  # ROWS in the kernels: batch rows of a tile
-_PRODUCTS = 64  # so many multiplications cost as much time as an element of a simple expression
 _VECTORS = 2  # V in the kernels
 _MOST_ITEMS = 64  # of a GPU's work-group, which has few batch rows
 
@@ -102,7 +102,7 @@ def _prepare(
     pack = device.kernel("recurrent.cl", "recurrent_pack", defines, (None, None, *(_LONG,) * 4), depth * columns)
     name, pointers = ("recurrent_gradient", 11) if gradient else ("recurrent", 10)
     types = (None,) * pointers + (_LONG,) * 3 + (_INT,) * 2
-    kernel = device.kernel("recurrent.cl", name, defines, types, steps * batch * depth * columns // _PRODUCTS)
+    kernel = device.kernel("recurrent.cl", name, defines, types, costs.of_products(steps * batch * depth * columns))
     tiles = -(-batch // _ROWS)
     groups = min(tiles, launch_shape.cores) if launch_shape.on_cpu else groups_for(launch_shape, tiles)
     return (

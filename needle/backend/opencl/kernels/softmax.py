@@ -10,6 +10,7 @@ import numpy as np
 
 from needle.backend.opencl.building.layout import elementwise_layout
 from needle.backend.opencl.building.types import element_defines
+from needle.backend.opencl.kernels import costs
 from needle.backend.opencl.kernels.launchers import launches
 from needle.backend.opencl.kernels.prepared import PreparedLaunch
 from needle.backend.opencl.shapes.groups import Grain, groups_for
@@ -31,7 +32,6 @@ _ROWS_BY_ITEM = Grain(group=1, item=1, rounded_up=True)  # a GPU's work-item: on
 _FEW_ROWS = 8192  # fewer strided rows do not fill a GPU with a work-item each, and get a work-group each
 _MOST_ROW_GROUPS = 1 << 16  # the most work-groups of a GPU that take a row each; more rows, and they take several
 _SHORT = 32  # rows of up to so many elements are served by groups of so many work-items
-_COST = 4  # an element costs as much time as so many of a simple expression
 
 
 @launches("softmax", result=0)
@@ -64,7 +64,7 @@ def _prepare(
     else:
         file, shaped, groups, tail = _by_columns(device, dtype, rows, n, _packed_run(shape, strides, axis))
     types = (*_ROWS, *(_LONG for _ in tail))
-    kernel = device.kernel(f"{file}.cl", file, _defines(dtype, result) | shaped, types, rows * n * _COST)
+    kernel = device.kernel(f"{file}.cl", file, _defines(dtype, result) | shaped, types, costs.of_functions(rows * n))
     arguments = (device.layout_buffer(layout), layout.rank, rows, n, step, inner, *tail)
     return PreparedLaunch(kernel, (groups,), (int(shaped["LOCAL"]),), arguments)
 
