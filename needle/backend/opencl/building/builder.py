@@ -14,12 +14,12 @@ from needle.backend.opencl.building import caches, groups, programs
 from needle.backend.opencl.building.group_index import GroupIndex, digest
 from needle.backend.opencl.building.kernel import Kernel
 from needle.backend.opencl.building.progress import Progress
-from needle.errors import KernelCompileError
+from needle.errors import DeviceError, KernelCompileError
 
 #: The most kernels in a program: more would save little, and all of them are compiled again when one has changed.
 _MOST = 12
 
-#: The platforms, by how their names begin, that compile much faster without their optimiser.
+#: The platforms, by how their names begin, whose compilers take long to load, and are much faster without optimising.
 _FAST_UNOPTIMISED = ("Portable Computing Language", "Intel(R) OpenCL")
 
 #: A kernel that does nothing.
@@ -37,10 +37,8 @@ class Builder:
         (device,) = context.devices
         platform = device.platform
         self._index = GroupIndex(platform.name, platform.version, device.name, device.driver_version)
-        chosen = os.environ.get(OPTIMISE)
         self._starts_slowly = platform.name.startswith(_FAST_UNOPTIMISED)
-        self._optimises_first = not self._starts_slowly if chosen is None else chosen != "0"
-        self._optimises_later = chosen is None
+        self._always = _always_optimised()
 
     def start(self) -> None:
         """Let the driver load its compiler, in a thread beside the user's own start: PoCL takes 0.4 s for it."""
@@ -53,11 +51,9 @@ class Builder:
 
     def kernel(self, file: str, name: str, defines: programs.Defines, types: Sequence[Any], size: int | None) -> Kernel:
         """A kernel that is yet to be compiled, for launches of `size` elements; None if that says nothing of them."""
-        quick = not self._optimises_first and (size is not None or not self._optimises_later)
-        kernel = Kernel(file, name, defines, types, optimised=not quick)
-        if quick and not self._optimises_later:
-            kernel.launches_left = 0
-        return kernel
+        if self._always is not None:
+            return Kernel(file, name, defines, types, optimised=self._always, promoted=False)
+        return Kernel(file, name, defines, types, optimised=not self._starts_slowly or size is None)
 
     def compiled(self, kernel: Kernel) -> cl.Kernel:
         """What the driver made of `kernel`, or makes of it now. Raises KernelCompileError."""
@@ -135,6 +131,14 @@ class Builder:
 
     def _note(self, source: str, kernels: dict[str, Kernel]) -> None:
         self._index.add(source, {digest(kernel.source, kernel.optimised): name for name, kernel in kernels.items()})
+
+
+def _always_optimised() -> bool | None:
+    """What NEEDLE_OPTIMISE says of all kernels; None if it is not set. Raises DeviceError for another value."""
+    chosen = os.environ.get(OPTIMISE, "")
+    if chosen not in ("", "0", "1"):
+        raise DeviceError(f"{OPTIMISE}={chosen!r} must be 0, for no kernel, or 1, for all, or not be set")
+    return None if not chosen else chosen == "1"
 
 
 def _kernel_of(program: cl.Program, name: str, types: Sequence[Any]) -> cl.Kernel:

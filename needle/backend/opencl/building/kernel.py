@@ -27,12 +27,18 @@ ENOUGH = 1 << 25
 class Kernel:
     """Kernel `function_name` of `cl/<file>` under `defines`.
 
-    `types` has an entry for each parameter: None for a pointer, else the scalar's NumPy dtype. A device changes a
-    kernel only while it holds its lock.
+    `types` has an entry for each parameter: None for a pointer, else the scalar's NumPy dtype. `promoted` tells whether
+    a kernel that is not optimised at first will be. A device changes a kernel only while it holds its lock.
     """
 
     def __init__(
-        self, file: str, name: str, defines: programs.Defines, types: Sequence[Any], optimised: bool = True
+        self,
+        file: str,
+        name: str,
+        defines: programs.Defines,
+        types: Sequence[Any],
+        optimised: bool = True,
+        promoted: bool = True,
     ) -> None:
         self.file, self.function_name, self.defines, self.types = file, name, defines, types
         #: What the driver made of it; None before it is compiled, and before it is compiled once more.
@@ -40,8 +46,8 @@ class Kernel:
         #: Why it did not compile when that was last tried.
         self.failure: KernelCompileError | None = None
         self.optimised = optimised
-        #: The launches after which it is optimised; 0 if it is, or is about to be.
-        self.launches_left = 0 if optimised else ENOUGH
+        #: The launches after which it is optimised; 0 if it is, or never will be.
+        self.launches_left = ENOUGH if promoted and not optimised else 0
 
     def serve(self, size: int) -> None:
         """Prepare for launches that compute so many elements."""

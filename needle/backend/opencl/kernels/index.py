@@ -225,8 +225,10 @@ def _prepare_put(
     by_count = elementwise_layout(index_shape, (update_strides[:rank], index_strides))
     by_inner = elementwise_layout(shape[1:], (update_strides[rank:], x_strides[1:], out_strides[1:]))
     launch_shape = device.launch_shape
-    row_parts, column_parts = _parts(device, inner * (count + size if copies else count), inner, size)
-    kernel = device.kernel("index.cl", "put", _defines(device, {"T": bits_type(dtype)}, index_dtype) | {"PUT": 1}, _PUT)
+    moved = inner * (count + size if copies else count)
+    row_parts, column_parts = _parts(device, moved, inner, size)
+    defines = _defines(device, {"T": bits_type(dtype)}, index_dtype) | {"PUT": 1}
+    kernel = device.kernel("index.cl", "put", defines, _PUT, max(moved, count * row_parts * column_parts))
     arguments = (
         device.layout_buffer(by_count), device.layout_buffer(by_inner), by_count.rank, by_inner.rank,
         count, inner, size, x_strides[0], out_strides[0], int(copies), row_parts, column_parts,
