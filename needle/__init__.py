@@ -23,6 +23,7 @@ from needle.array import *
 from needle.autograd import *
 from needle.backend.protocol import *
 from needle.backend.registry import *
+from needle.capturing import *
 from needle.checkpointing import *
 from needle.derivatives import hessian as hessian
 from needle.derivatives import hvp as hvp

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DeviceError", "GraphError", "KernelCompileError", "NeedleError", "OutOfMemoryError"]
+__all__ = ["CaptureError", "DeviceError", "GraphError", "KernelCompileError", "NeedleError", "OutOfMemoryError"]
 
 
 class NeedleError(Exception):
@@ -23,3 +23,7 @@ class KernelCompileError(NeedleError, RuntimeError):
 
 class GraphError(NeedleError, RuntimeError):
     """The graph cannot do what was asked: it was freed, or nothing in it requires a gradient."""
+
+
+class CaptureError(NeedleError, RuntimeError):
+    """A captured function does what a replay cannot repeat, such as reading a value on the host."""

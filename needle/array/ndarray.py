@@ -14,6 +14,7 @@ from needle.array.conversions import Conversions
 from needle.array.expression import CAST, MAX_AGE, MAX_GENERATIONS, MAX_SIZE, SCALARS, Pending, clock, make_pending
 from needle.array.operators import TABLE, Operators
 from needle.array.storage import Readers, Storage
+from needle.backend import recordings
 from needle.backend.protocol import Buffer, Device
 from needle.backend.records import Elementwise, Primitive
 from needle.backend.registry import chosen_device
@@ -191,6 +192,8 @@ class NDArray(Conversions, Operators["NDArray"]):
 
     def numpy(self) -> np.ndarray:
         """The values as a NumPy array; waits for the device."""
+        if recordings.active:
+            recordings.refuse("reads values on the host", "return the tensor, and read it where the function was called")
         source = self.contiguous().realize()
         return self.device.download(source)
 

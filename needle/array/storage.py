@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 from weakref import ReferenceType
 
+from needle.backend import recordings
 from needle.backend.protocol import Buffer
 from needle.locks import freed_in_children
 
@@ -37,6 +38,10 @@ class Readers:
             finally:
                 _pruning.release()
 
+    def __bool__(self) -> bool:
+        """Whether there may be any: those that are gone or computed count until they are dropped."""
+        return bool(self._references)
+
     def move_to(self, other: Readers) -> None:
         """Hand all readers over to `other`."""
         references, self._references = self._references, []
@@ -52,7 +57,7 @@ class Readers:
 class Storage:
     """A buffer shared by views, and the pending arrays that still have to read it."""
 
-    __slots__ = ("buffer", "host_bounds", "readers", "version")
+    __slots__ = ("__weakref__", "buffer", "host_bounds", "readers", "version")
 
     def __init__(self, buffer: Buffer, host_bounds: tuple[int, int] | None = None) -> None:
         self.buffer = buffer
@@ -61,8 +66,12 @@ class Storage:
         self.host_bounds = host_bounds
         #: How often elements have been overwritten.
         self.version = 0
+        if recordings.active and (recording := recordings.current()) is not None:
+            recording.stored(self)
 
     def note_write(self) -> None:
         """Elements have been overwritten."""
         self.host_bounds = None
         self.version += 1
+        if recordings.active and (recording := recordings.current()) is not None:
+            recording.wrote(self)

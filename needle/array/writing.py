@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from math import prod
 from typing import Any
 from weakref import ref
@@ -15,7 +16,10 @@ from needle.array.expression import SCALARS, clock, linearize, positions
 from needle.array.ndarray import NDArray, cast, check_writable
 from needle.array.operators import operator
 from needle.array.recording import constant
+from needle.array.renewal import Renewal
 from needle.array.storage import Readers, Storage
+from needle.backend import recordings
+from needle.backend.protocol import Expression
 from needle.backend.records import Primitive
 from needle.dtypes import DType, Scalar, Shape, converted, is_integer
 
@@ -110,12 +114,13 @@ def _weak_scalar(value: Any, dtype: DType) -> Scalar:
     return int(value) if isinstance(value, float) and is_integer(dtype) else value
 
 
-def assign(targets: Sequence[NDArray], values: Sequence[NDArray]) -> None:
+def assign(targets: Sequence[NDArray], values: Sequence[NDArray], renewal: Renewal | None = None) -> None:
     """Compute `values` into `targets`, realized views of one shape on one device, in one launch.
 
     Each value has the shape and the dtype of its target. The caller gives up pending values: afterwards they share
     the memory of their targets, and after an error they have none. Pending arrays that read the old contents are
-    computed first. An inner step of a value is such an array, if somebody else holds it.
+    computed first. An inner step of a value is such an array, if somebody else holds it. While a step is captured,
+    `renewal` provides the numbers of the values in later steps.
     """
     if not prod(targets[0].shape):
         return
@@ -133,12 +138,20 @@ def assign(targets: Sequence[NDArray], values: Sequence[NDArray]) -> None:
         # Nothing here holds an inner step any more. One that is still alive is held elsewhere, and will be read.
         _realize_readers([target.storage for target in targets])
         clock.launches += 1
-        targets[0].device.evaluate(expression, targets)
+        with _renewed(renewal, expression):
+            targets[0].device.evaluate(expression, targets)
         for value, target, own_readers in zip(values, targets, value_readers, strict=True):
             target.storage.note_write()
             if own_readers is not None:
                 own_readers.move_to(target.storage.readers)
                 adopt(value, target)
+
+
+def before_writing(storages: Iterable[Storage]) -> None:
+    """Compute the pending arrays that read `storages`, whose elements are about to be overwritten."""
+    read = [storage for storage in storages if storage.readers]
+    if read:
+        _realize_readers(read)
 
 
 def _realize_readers(storages: Sequence[Storage]) -> None:
@@ -158,25 +171,36 @@ def _realize_held(*held: Readers) -> None:
         raise
 
 
-def update(compute: Callable[..., list[NDArray]], batch: Sequence[tuple[NDArray, ...]]) -> None:
+def _renewed(renewal: Renewal | None, expression: Expression) -> AbstractContextManager[None]:
+    """A block in which launches are recorded, if any are, as launches of `expression` with numbers from `renewal`."""
+    recording = None if renewal is None else recordings.current()
+    if renewal is None or recording is None:
+        return nullcontext()
+    renewal.begin(expression)
+    return recording.renewing(renewal)
+
+
+def update(
+    compute: Callable[..., list[NDArray]], batch: Sequence[tuple[NDArray, ...]], renewal: Renewal | None = None
+) -> None:
     """Write compute(*arrays) into the first of the arrays in place, for each tuple of arrays in `batch`.
 
     `compute` is elementwise and returns a list of values, one for each array that is written. It depends on nothing
     but dtypes and device, which are the same in all tuples. The arrays of a tuple have one shape. Arrays that each
     begin and fill a memory of their own are recorded once and computed together, in common launches. Pending arrays
-    that read the old contents are computed first.
+    that read the old contents are computed first. `renewal` is as for `assign`.
     """
     seen = Counter(array._storage for arrays in batch for array in arrays)
     plain = [arrays for arrays in batch if _is_plain(arrays) and all(seen[array._storage] == 1 for array in arrays)]
     if len(plain) < 2:
         plain = []
     else:
-        _update_together(compute, plain)
+        _update_together(compute, plain, renewal)
     together = {id(arrays) for arrays in plain}
     for arrays in batch:
         if id(arrays) not in together:
             values = compute(*arrays)
-            assign(arrays[: len(values)], values)
+            assign(arrays[: len(values)], values, renewal)
 
 
 def _is_plain(arrays: tuple[NDArray, ...]) -> bool:
@@ -188,7 +212,9 @@ def _is_plain(arrays: tuple[NDArray, ...]) -> bool:
     return 0 not in shape
 
 
-def _update_together(compute: Callable[..., list[NDArray]], batch: list[tuple[NDArray, ...]]) -> None:
+def _update_together(
+    compute: Callable[..., list[NDArray]], batch: list[tuple[NDArray, ...]], renewal: Renewal | None
+) -> None:
     first = batch[0]
     with lock:
         values = compute(*first)
@@ -199,6 +225,7 @@ def _update_together(compute: Callable[..., list[NDArray]], batch: list[tuple[ND
         written = [target.storage for arrays in batch for target in arrays[:count]]
         _realize_readers(written)
         clock.launches += 1
-        first[0].device.evaluate_alike(expression.program, expression.scalars, batch, reads)
+        with _renewed(renewal, expression):
+            first[0].device.evaluate_alike(expression.program, expression.scalars, batch, reads)
         for storage in written:
             storage.note_write()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,6 +16,7 @@ from needle.dtypes import REQUIRED, DType, Scalar, Shape
 from needle.errors import DeviceError
 
 if TYPE_CHECKING:
+    from needle.backend.recordings import RecordedLaunch
     from needle.backend.tracing import Tracer
 
 __all__ = ["Backend", "Device", "DeviceInfo", "MemoryInfo"]
@@ -50,6 +51,13 @@ class Expression:
     program: FusedProgram
     inputs: Sequence[ArrayView]
     scalars: Sequence[Scalar]
+
+
+class Replayer(Protocol):
+    """Makes the recorded launches of one device again (`Device.replayer`)."""
+
+    def run(self, buffers: Mapping[int, Buffer], numbers: Sequence[Sequence[Any]]) -> None:
+        """Make all launches, with these `buffers` by number, and for each action its `numbers`; do not wait."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,9 @@ class Device(ABC):
 
     As a context manager it is the default device of its block.
     """
+
+    #: Whether launches are recorded, and can be made again by a `replayer`.
+    replays = False
 
     def __init__(self, info: DeviceInfo) -> None:
         self.info = info
@@ -221,6 +232,13 @@ class Device(ABC):
 
         `inputs` are contiguous and begin at the first element of their buffers, unless the primitive is `strided`.
         """
+
+    def replayer(self, launches: Sequence[RecordedLaunch], buffers: Mapping[int, Buffer]) -> Replayer | None:
+        """What makes recorded `launches` again; None of a device that records none.
+
+        `buffers` has, by number, those that are the same in each replay.
+        """
+        return None
 
     @abstractmethod
     def synchronize(self) -> None:

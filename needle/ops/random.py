@@ -17,6 +17,7 @@ import numpy as np
 from needle.array import NDArray
 from needle.array.ndarray import check_dtype
 from needle.array.views import as_shape
+from needle.backend import recordings
 from needle.backend.records import Example, Primitive
 from needle.dtypes import (
     DEFAULT_FLOAT,
@@ -94,6 +95,7 @@ class Generator:
             number = operator.index(seed)
         except TypeError:
             raise TypeError(f"seed={seed!r} must be an int") from None
+        recordings.refuse("seeds a generator", "seed it where the function was called")
         with self._lock:
             self._seed, self._offset = number % 2**64, 0
         return self
@@ -105,6 +107,7 @@ class Generator:
 
     def set_state(self, state: tuple[int, int]) -> None:
         """Go on from where `get_state` was called."""
+        recordings.refuse("sets the state of a generator", "set it where the function was called")
         seed, offset = map(operator.index, state)
         with self._lock:
             self._seed, self._offset = seed % 2**64, offset % 2**64
@@ -122,6 +125,14 @@ class Generator:
 
     def reserve(self, blocks: int) -> tuple[int, int]:
         """The seed and the first of `blocks` counter blocks that nobody else will get."""
+        numbers = self._take(blocks)
+        recording = recordings.current()
+        if recording is None:
+            return numbers
+        seed, offset = recording.draw(_Draw(self, blocks), numbers)
+        return seed, offset
+
+    def _take(self, blocks: int) -> tuple[int, int]:
         with self._lock:
             start = self._offset
             self._offset = (start + blocks) % 2**64
@@ -129,6 +140,24 @@ class Generator:
 
     def __repr__(self) -> str:
         return f"Generator(seed={self._seed}, offset={self._offset})"
+
+
+class _Draw:
+    """Drawing from a generator as a captured step does it anew in each replay (`needle.backend.recordings.Action`)."""
+
+    #: The numbers are of use in a launch only: what the host computes from them, it would not compute again.
+    is_draw = True
+
+    def __init__(self, generator: Generator, blocks: int) -> None:
+        self._generator, self._blocks = generator, blocks
+
+    def run(self) -> tuple[int, int]:
+        """The seed and the first counter block of this replay."""
+        return self._generator._take(self._blocks)
+
+    def undo(self) -> None:
+        """Give the counter blocks back."""
+        self._generator._take(-self._blocks)
 
 
 #: What random functions draw from unless they are given a generator.

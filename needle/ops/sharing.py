@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from needle.backend import recordings
+
 #: DLPack's name of the host's memory, and of the only such device.
 HOST = (1, 0)
 
@@ -40,6 +42,7 @@ class DLPackMethods:
             raise BufferError(f"dl_device={dl_device}: tensors are shared in the host's memory alone, {HOST}")
         if stream is not None:
             raise BufferError(f"stream={stream!r}: the host's memory has no streams; None is expected")
+        recordings.refuse("shares memory with another library", "do so where the function was called")
         array = self.cached_data.realize()
         host: np.ndarray | None = None if copy or array._repeats else array.device.host_view(array)
         if host is None:

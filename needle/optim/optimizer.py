@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from needle.array import NDArray, evaluation, recording, writing
+from needle.array.renewal import Compute, Renewal
 from needle.autograd import enable_grad
+from needle.backend import recordings
 from needle.backend.protocol import Device
+from needle.backend.recordings import StaleError
 from needle.dtypes import DType, compute_dtype
 from needle.errors import DeviceError
 from needle.tensor import Tensor
@@ -136,10 +139,10 @@ class Optimizer:
                     kind = (state.get("step", 0) + 1, param.device, param.dtype, arrays[-1].dtype)
                     alike.setdefault(kind, []).append((state, arrays))
             for (step, *_), members in alike.items():
-                writing.update(partial(self._new_values, group, step), [arrays for _, arrays in members])
-                for state, _ in members:
-                    if "step" in state:
-                        state["step"] = step  # a step that failed is not counted
+                states, batch = [state for state, _ in members], [arrays for _, arrays in members]
+                captured = None if recordings.current() is None else CapturedStep(self, group, names, states, batch[0])
+                writing.update(partial(self._new_values, group, step), batch, captured)
+                count_steps(states, step)  # a step that failed is not counted
         return loss
 
     def _new_values(self, group: Mapping[str, Any], step: int, *arrays: NDArray) -> list[NDArray]:
@@ -268,6 +271,52 @@ class Optimizer:
         return int(index), name
 
 
+def count_steps(states: Iterable[State], step: int) -> None:
+    """Note that `step` steps have been taken, in those `states` that count them."""
+    for state in states:
+        if "step" in state:
+            state["step"] = step
+
+
+class CapturedStep(Renewal):
+    """A step of parameters that are alike, as a captured step takes it anew in each replay."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        group: Mapping[str, Any],
+        names: tuple[str, ...],
+        states: list[State],
+        arrays: tuple[NDArray, ...],
+    ) -> None:
+        super().__init__(arrays)
+        self._optimizer, self._group, self._names, self._states = optimizer, group, names, states
+
+    def compute(self) -> Compute:
+        """The step that comes next. Raises StaleError if an option has been changed for which other state is kept."""
+        if self._optimizer._state_arrays(self._group) != self._names:
+            raise StaleError("the options of an optimiser")
+        return partial(self._optimizer._new_values, self._group, self._next())
+
+    def key(self) -> Hashable:
+        """The step and the options."""
+        return self._next(), tuple([value for name, value in self._group.items() if name != "params"])
+
+    def _next(self) -> int:
+        step: int = self._states[0].get("step", 0)
+        return step + 1
+
+    def run(self) -> Sequence[Any]:
+        """The numbers of the step that comes next, which counts as taken."""
+        numbers = super().run()
+        count_steps(self._states, self._next())
+        return numbers
+
+    def undo(self) -> None:
+        """Count a step less."""
+        count_steps(self._states, self._next() - 2)
+
+
 # -- for the optimisers -----------------------------------------------------------------------------
 
 
@@ -340,7 +389,7 @@ def with_l2(w: NDArray, g: NDArray, group: Mapping[str, Any]) -> NDArray:
 def shrunk(w: NDArray, group: Mapping[str, Any]) -> NDArray:
     """The weight after decoupled weight decay, which does not pass through the gradient: w - lr * weight_decay * w."""
     factor = 1 - float(group["lr"]) * float(group["weight_decay"])
-    return factor * w if factor != 1 else w
+    return factor * w if group["weight_decay"] else w
 
 
 def _plain(value: Any) -> Any:

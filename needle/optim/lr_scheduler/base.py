@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from needle.backend import recordings
 from needle.checks import integer
 from needle.optim.optimizer import Optimizer
 
@@ -47,6 +49,11 @@ class LRScheduler:
     #: The attributes that, beside those of every schedule, make up its state.
     _state_names: tuple[str, ...] = ()
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "step" in cls.__dict__:
+            cls.step = recordings.repeated(_CapturedStep)(cls.__dict__["step"])  # type: ignore[method-assign]
+
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"a schedule takes an optimizer, not a {type(optimizer).__name__}")
@@ -76,6 +83,7 @@ class LRScheduler:
         self.last_epoch = 0
         self._begin()
 
+    @recordings.repeated(lambda self, method, args, options: _CapturedStep(self, method, args, options))
     def step(self) -> None:
         """Go on to the next epoch and set its learning rates."""
         self.last_epoch += 1
@@ -115,3 +123,27 @@ class LRScheduler:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(last_epoch={self.last_epoch}, lr={self.get_last_lr()})"
+
+
+class _CapturedStep:
+    """A step of a schedule, as a captured step takes it anew in each replay (`needle.backend.recordings.Action`)."""
+
+    def __init__(
+        self, scheduler: LRScheduler, step: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]
+    ) -> None:
+        self._scheduler = scheduler
+        self._step = partial(step, scheduler, *args, **options)
+        self._before: tuple[dict[str, Any], list[dict[str, Any]]] = {}, []
+
+    def run(self) -> tuple[()]:
+        """Take the step, which gives no numbers itself: those of the optimiser's step are computed anew."""
+        self._before = self._scheduler.state_dict(), [dict(group) for group in self._scheduler.optimizer.param_groups]
+        self._step()
+        return ()
+
+    def undo(self) -> None:
+        """Go back to where `run` began."""
+        state, options = self._before
+        self._scheduler.load_state_dict(state)
+        for group, before in zip(self._scheduler.optimizer.param_groups, options, strict=True):
+            group.update(before)

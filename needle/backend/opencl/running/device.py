@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, TypeVar, cast
 
 import numpy as np
 import pyopencl as cl
 
+from needle.backend import recordings
 from needle.backend.opencl import kernels as launchers
 from needle.backend.opencl.building import programs
 from needle.backend.opencl.building.builder import Builder
@@ -19,11 +20,13 @@ from needle.backend.opencl.finding import forks
 from needle.backend.opencl.kernels.prepared import Remembering
 from needle.backend.opencl.running import faults, transfer
 from needle.backend.opencl.running.memory import Memory, limit_from_environment
-from needle.backend.opencl.running.submission import Submission
+from needle.backend.opencl.running.replayer import Replayer
+from needle.backend.opencl.running.submission import ChangedArgument, Command, Submission
 from needle.backend.opencl.running.traced import recorded
 from needle.backend.opencl.shapes import saved
 from needle.backend.opencl.shapes.launch_shape import LaunchShape
 from needle.backend.protocol import ArrayView, Device, DeviceInfo, Expression, MemoryInfo, checked_limit
+from needle.backend.recordings import RecordedLaunch
 from needle.backend.records import FusedProgram, Primitive, Reduction, Scan
 from needle.dtypes import DType, Scalar, Shape
 from needle.errors import OutOfMemoryError
@@ -49,6 +52,8 @@ class OpenCLDevice(Device):
 
     #: Whether launches wait until several kernels can be compiled together.
     compiles_together = True
+
+    replays = True
 
     def __init__(self, info: DeviceInfo, cl_device: cl.Device) -> None:
         super().__init__(info)
@@ -92,6 +97,8 @@ class OpenCLDevice(Device):
             buffer = self._memory.allocate(max(1, size) * dtype.itemsize)
             if self.queue is not self._plain_queue:
                 self._plain_queue.finish()  # the allocator enqueues there, unseen by the queue in use
+            if recordings.active and (recording := recordings.current()) is not None:
+                recording.allocated(self, buffer, max(1, size) * dtype.itemsize)
             return buffer
 
     def memory(self) -> MemoryInfo:
@@ -120,6 +127,8 @@ class OpenCLDevice(Device):
             self._copy("upload", transfer.enqueue_copy, buffer, source, 0, array.nbytes)
         elif array.size:
             self._copy("upload", _enqueue_copy, buffer, array, 0, array.nbytes)
+        if recordings.active and (recording := recordings.current()) is not None:
+            recording.uploaded(buffer, array)
         return buffer
 
     def download(self, view: ArrayView) -> np.ndarray:
@@ -267,6 +276,8 @@ class OpenCLDevice(Device):
         if forks.lost:  # `_check_process`, without the time of a call
             raise forks.error(self.name)
         size = groups if local == _SINGLE else tuple([g * n for g, n in zip(groups, local, strict=True)])
+        if recordings.active and (recording := recordings.current()) is not None:
+            recording.launched(self, kernel, size, local, arguments, cl.MemoryObjectHolder)
         with self.lock:
             waiting = self._submission.add(kernel, size, local, arguments)
             if self._submission.has_uncompiled:
@@ -281,6 +292,23 @@ class OpenCLDevice(Device):
                     self._submission.withdraw(arguments)
                     raise
             self.launches += 1
+
+    def replayer(self, launches: Sequence[RecordedLaunch], buffers: Mapping[int, Any]) -> Replayer:
+        return Replayer(self, launches, buffers)
+
+    def replay(self, commands: Sequence[Command], changed: Sequence[ChangedArgument]) -> None:
+        """Make recorded launches again, once the arguments in `changed` are set; do not wait."""
+        self._check_process()
+        with self.lock:
+            self._flush()
+            self._submission.check(value for _, _, value in changed)
+            try:
+                self._submission.replay(self.queue, self.tracer, commands, changed)
+            except cl.Error as error:
+                if not faults.lacks_memory(error):
+                    raise
+                raise self._memory.refusal("the memory of a kernel's operands") from error
+            self.launches += len(commands)
 
     # -- times ----------------------------------------------------------------------------------
 
@@ -301,7 +329,13 @@ class OpenCLDevice(Device):
     # -- operations -----------------------------------------------------------------------------
 
     def evaluate(self, expression: Expression, outputs: Sequence[ArrayView]) -> None:
+        recording = recordings.current() if recordings.active else None
+        if recording is None:
+            launchers.elementwise(self, expression, outputs)
+            return
+        first = len(recording.launches)
         launchers.elementwise(self, expression, outputs)
+        recording.evaluated(first, expression.scalars)
 
     def evaluate_alike(
         self,
@@ -310,7 +344,11 @@ class OpenCLDevice(Device):
         batch: Sequence[Sequence[ArrayView]],
         reads: Sequence[int],
     ) -> None:
+        recording = recordings.current() if recordings.active else None
+        first = 0 if recording is None else len(recording.launches)
         launchers.elementwise_batch(self, program, scalars, batch, tuple(reads))
+        if recording is not None:
+            recording.evaluated(first, scalars)
 
     def reduce(
         self,

@@ -29,6 +29,12 @@ from needle.errors import DeviceError
 #: every launch makes one: to make a NamedTuple would add a twentieth to the time of a launch.
 HeldLaunch: TypeAlias = tuple[Kernel, Sequence[int], Sequence[int], tuple[Any, ...]]
 
+#: A launch that is made again and again: its kernel, whose arguments stay set, work-items, and those of a work-group.
+Command: TypeAlias = tuple[cl.Kernel, Sequence[int], Sequence[int]]
+
+#: An argument that differs from that of the latest launch: the kernel, the position, and the argument.
+ChangedArgument: TypeAlias = tuple[cl.Kernel, int, Any]
+
 
 class Submission:
     """The held launches of one device: made but not yet enqueued, in the order in which they were made.
@@ -97,6 +103,26 @@ class Submission:
             self.has_uncompiled = False
         finally:
             del self._held[:done]
+
+    def replay(
+        self,
+        queue: cl.CommandQueue,
+        tracer: Tracer | None,
+        commands: Sequence[Command],
+        changed: Sequence[ChangedArgument],
+    ) -> None:
+        """Set the arguments in `changed`, then enqueue `commands`, and tell the tracer of each."""
+        for kernel, position, argument in changed:
+            kernel.set_arg(position, argument)
+        event, enqueue, throttle = None, cl.enqueue_nd_range_kernel, self._throttle
+        for kernel, size, local in commands:
+            if tracer is None:
+                event = enqueue(queue, kernel, size, local)
+            else:
+                event = recorded(tracer, kernel.function_name, enqueue, queue, kernel, size, local)
+            throttle.left -= 1 if size == local else LARGE
+        if event is not None and throttle.left <= 0:
+            throttle.mark(event)
 
     def _compiled(self, position: int) -> cl.Kernel:
         """The kernel of the held launch at `position`, compiled with all others that are yet to be.
