@@ -193,7 +193,9 @@ class NDArray(Conversions, Operators["NDArray"]):
     def numpy(self) -> np.ndarray:
         """The values as a NumPy array; waits for the device."""
         if recordings.active:
-            recordings.refuse("reads values on the host", "return the tensor, and read it where the function was called")
+            recordings.refuse(
+                "reads values on the host", "return the tensor, and read it where the function was called"
+            )
         source = self.contiguous().realize()
         return self.device.download(source)
 

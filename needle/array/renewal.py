@@ -9,8 +9,8 @@ from needle.array.expression import linearize
 from needle.array.ndarray import NDArray
 from needle.backend import recordings
 from needle.backend.protocol import Expression
-from needle.backend.records import FusedProgram
 from needle.backend.recordings import StaleError
+from needle.backend.records import FusedProgram
 from needle.errors import CaptureError
 
 Compute = Callable[..., list[NDArray]]

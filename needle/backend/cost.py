@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from needle.backend.protocol import ArrayView, Expression
 from needle.backend.records import Elementwise, FusedProgram, Primitive, Reduction, Scan
-from needle.dtypes import DType, Scalar, Shape, is_float
+from needle.dtypes import DType, Scalar, Shape, float32, is_float
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,6 +98,11 @@ def of_download(view: ArrayView) -> Cost:
     """The work of `Device.download`."""
     nbytes = prod(view.shape) * view.dtype.itemsize
     return Cost("download", "download", view.shape, view.dtype, nbytes, 0, on_device=False)
+
+
+def of_replay(kernel: str) -> Cost:
+    """A launch of `kernel` made again by a captured function; what it moves and computes is not known."""
+    return Cost("replayed", kernel, (), float32, 0, 0, on_device=False)
 
 
 def _computed_in(result: DType, inputs: Iterable[DType]) -> DType:

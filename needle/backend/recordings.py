@@ -129,7 +129,9 @@ class Recording:
         """Note that a new buffer was filled with `host`."""
         self.buffers[self.numbers[id(buffer)]].host = host
 
-    def launched(self, device: Device, kernel: Any, size: Any, local: Any, arguments: Sequence[Any], kind: type) -> None:
+    def launched(
+        self, device: Device, kernel: Any, size: Any, local: Any, arguments: Sequence[Any], kind: type
+    ) -> None:
         """Note a launch; `kind` is the class of buffers."""
         noted: list[Any] = []
         for argument in arguments:

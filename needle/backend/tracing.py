@@ -77,9 +77,14 @@ class Tracer:
         self._thread = _Thread()
 
     def launched(self, kernel: str, begin: int, times: Callable[[], Times]) -> None:
-        """Note a launch, enqueued since `begin` on the host's clock, of the operation that this thread runs."""
+        """Note a launch, enqueued since `begin` on the host's clock, of the operation that this thread runs, if any."""
+        launch = Launch(kernel, begin, time.perf_counter_ns(), times)
         if self._thread.running:
-            self._thread.running[-1].launches.append(Launch(kernel, begin, time.perf_counter_ns(), times))
+            self._thread.running[-1].launches.append(launch)
+            return
+        # A launch that no operation makes is made again by a captured function.
+        thread = threading.current_thread().name
+        self._tell(Operation(self.device, work.of_replay(kernel), thread, begin, launch.end, [launch]))
 
     def attach(self) -> None:
         """Begin to record the device."""

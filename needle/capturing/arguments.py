@@ -1,4 +1,4 @@
-"""The arguments of a captured function: the tensors in them, and what is the same in all calls that share a recording."""
+"""The arguments of a captured function: the tensors in them, and what calls have in common that share a recording."""
 
 from __future__ import annotations
 
@@ -108,9 +108,7 @@ class Arguments:
     def _shared(self) -> tuple[int, ...]:
         """For each tensor the first one with the same memory."""
         first: dict[int, int] = {}
-        return tuple(
-            [first.setdefault(id(t.cached_data._storage or t), k) for k, t in enumerate(self.tensors)]
-        )
+        return tuple([first.setdefault(id(t.cached_data._storage or t), k) for k, t in enumerate(self.tensors)])
 
 
 def _with_tensors(item: Any) -> Any:

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from needle.array import NDArray, writing
-from needle.autograd import make_value
 from needle.backend import recordings
-from needle.backend.recordings import RecordedBuffer, Recording
+from needle.backend.recordings import RecordedBuffer
 from needle.capturing.arguments import Arguments
-from needle.capturing.results import Made, Outside, Results, View, describe, tensor_of
-from needle.capturing.surroundings import Snapshot
+from needle.capturing.results import Made, Results, View, describe, tensor_of
+from needle.capturing.surroundings import Snapshot, memory_key
 from needle.errors import CaptureError
 from needle.tensor import Tensor
 
@@ -48,6 +47,7 @@ class RecordedCall:
         self.stand_ins = arguments.stand_ins()
         self._old_gradients = [tensor.grad for tensor in self.before.tensors]
         args, kwargs = arguments.given(self.stand_ins)
+        self._given = [stand_in.cached_data for stand_in in self.stand_ins]
         versions = [stand_in.cached_data.version for stand_in in self.stand_ins]
         with recordings.recorded() as self.recording:
             results = Results(function(*args, **kwargs), self.stand_ins, self.recording)
@@ -70,9 +70,8 @@ class RecordedCall:
 
     def _restore_memory(self) -> None:
         """Write what outside tensors have been bound to into the memory that they had: replays find it there."""
-        pairs = list(zip(self.before.tensors, self.before.memory, strict=True))
-        pairs += [(stand_in, (stand_in.cached_data, None, None)) for stand_in in self.stand_ins]
-        for tensor, (array, _, _) in pairs:
+        pairs = [(tensor, array) for tensor, (array, _, _) in zip(self.before.tensors, self.before.memory, strict=True)]
+        for tensor, array in pairs + list(zip(self.stand_ins, self._given, strict=True)):
             now = tensor.cached_data
             if now is array:
                 continue
@@ -112,7 +111,7 @@ class RecordedCall:
         """Raise CaptureError for random numbers that the host has used instead of a launch."""
         used = {a.action for launch in self.recording.launches for a in launch.arguments if hasattr(a, "action")}
         for number, action in enumerate(self.recording.actions):
-            if number not in used and getattr(action, "is_draw", False):
+            if self.recording.launches and number not in used and getattr(action, "is_draw", False):
                 raise CaptureError(
                     "a captured function drew random numbers on the host (as randint, randperm and multinomial do), "
                     "which a replay cannot repeat; draw them where the function is called, and pass them"
@@ -155,7 +154,7 @@ class RecordedCall:
         for number in (*self.inputs, *self.incoming):
             if number is not None:
                 self.recording.buffers[number].outside = None
-        self.stand_ins = []
+        self.stand_ins, self._given = [], []
         self._old_gradients = []
 
     # -- comparing ------------------------------------------------------------------------------
@@ -192,11 +191,16 @@ class RecordedCall:
                 return "a tensor that it reads from outside was another one"
         if (mine.host is None) is not (others.host is None):
             return "it copied other values from the host"
-        if mine.host is not None and mine.host is not others.host:
+        if mine.host is not None and not is_same_memory(mine.host, others.host):
             assert others.host is not None
             if mine.host.shape != others.host.shape or not np.array_equal(mine.host, others.host, equal_nan=True):
                 return "values that it copied from the host were others; pass them as an argument"
         return ""
+
+
+def is_same_memory(mine: np.ndarray, others: np.ndarray | None) -> bool:
+    """Whether two calls copied from the very same elements of an array of the host."""
+    return others is not None and memory_key(mine) == memory_key(others)
 
 
 def _is_kept(buffer: RecordedBuffer) -> bool:

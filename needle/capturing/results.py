@@ -46,8 +46,10 @@ class Outside:
     array: NDArray
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Outside) and self.array.geometry == other.array.geometry and (
-            self.array._storage is other.array._storage
+        return (
+            isinstance(other, Outside)
+            and self.array.geometry == other.array.geometry
+            and (self.array._storage is other.array._storage)
         )
 
     def __hash__(self) -> int:

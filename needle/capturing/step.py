@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -12,9 +11,9 @@ import numpy as np
 from needle.array import NDArray, evaluation, writing
 from needle.array.storage import Storage
 from needle.backend.protocol import Device, Replayer
-from needle.backend.recordings import Place, RecordedBuffer, StaleError
+from needle.backend.recordings import Place, RecordedBuffer
 from needle.capturing.arguments import Arguments
-from needle.capturing.recorded_call import Gradient, RecordedCall
+from needle.capturing.recorded_call import RecordedCall, is_same_memory
 from needle.capturing.results import Argument, Made, Outside, View, tensor_of, view
 from needle.dtypes import uint8
 from needle.tensor import Tensor
@@ -45,13 +44,16 @@ class Step:
                 if number not in given:
                     fixed[number] = buffer.outside
             elif buffer.host is not None and buffer.device is not None:
-                if buffer.host is before.host or number in written:
+                if is_same_memory(buffer.host, before.host) or number in written:
                     self._uploads[number] = buffer.device, buffer.host
                 else:
                     fixed[number] = buffer.device.upload(buffer.host)
+        self.before.forget_host([host for _, host in self._uploads.values()])
         made = [*call.results.made, *[g.made for g in call.gradients if g.made is not None]]
         #: Buffers that each replay allocates anew, since what it gives must stay what it is.
-        self._fresh = {m.number: recording.buffers[m.number] for m in made if isinstance(m, View) and m.number is not None}
+        self._fresh = {
+            m.number: recording.buffers[m.number] for m in made if isinstance(m, View) and m.number is not None
+        }
         fixed |= _scratch(call, {*given, *fixed, *self._uploads, *self._fresh})
         self._replayers = _replayers(call, fixed)
         stand_ins = {id(stand_in.cached_data._storage) for stand_in in call.stand_ins}

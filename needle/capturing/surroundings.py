@@ -11,7 +11,7 @@ import functools
 import sys
 import types
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -50,10 +50,12 @@ class Snapshot:
             self._readers: list[Reader] = []
             self._paths: list[list[str]] = []
             self._seen: dict[int, Any] = {}
+            self._arrays: list[np.ndarray] = []
             self._visit(function, getattr(function, "__name__", "the function"))
             for argument in arguments:
                 self._visit(argument, "an argument")
         self._remember()
+        self._host = [(array, array.tobytes()) for array in self._arrays]
         self.memory = [_memory_of(tensor) for tensor in self.tensors]
         self.graded = [tensor.grad is not None for tensor in self.tensors]
 
@@ -72,7 +74,12 @@ class Snapshot:
         for tensor, graded in zip(self.tensors, self.graded, strict=True):
             if (tensor.grad is not None) is not graded:
                 return False
-        return True
+        return all(array.tobytes() == content for array, content in self._host)
+
+    def forget_host(self, copied: Collection[np.ndarray]) -> None:
+        """Do not compare the elements of arrays whose memory a replay copies anew: those in `copied`."""
+        anew = {memory_key(array) for array in copied}
+        self._host = [(array, content) for array, content in self._host if memory_key(array) not in anew]
 
     def _remember(self) -> None:
         self._values = [reader() for reader in self._readers]  # held, so that no other object gets the identity of one
@@ -107,6 +114,8 @@ class Snapshot:
         self._seen[id(item)] = item
         if isinstance(item, Tensor):
             self.tensors.append(item)
+        elif isinstance(item, np.ndarray):
+            self._arrays.append(item)
         elif isinstance(item, Optimizer):
             self._optimizer(item, path)
         elif isinstance(item, LRScheduler):
@@ -162,7 +171,11 @@ class Snapshot:
         for cls in type(item).__mro__:
             if _package(cls) not in _LIBRARIES:
                 for method in vars(cls).values():
-                    if isinstance(method, types.FunctionType) and method.__name__ in (*self._names, "forward", "__call__"):
+                    if isinstance(method, types.FunctionType) and method.__name__ in (
+                        *self._names,
+                        "forward",
+                        "__call__",
+                    ):
                         self._visit(method, path)
 
     def _object(self, item: Any, path: str) -> None:
@@ -173,6 +186,11 @@ class Snapshot:
         names = sorted(self._names & vars(item).keys())
         space = vars(item)
         self._add(path, lambda: [space.get(name, _MISSING) for name in names], [f"{path}.{name}" for name in names])
+
+
+def memory_key(array: np.ndarray) -> tuple[Any, ...]:
+    """What two arrays have in common that are views of the same elements, as long as both are there."""
+    return array.__array_interface__["data"][0], array.dtype, array.shape, array.strides
 
 
 def _state_arrays(optimizer: Optimizer) -> list[Any]:

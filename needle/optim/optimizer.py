@@ -140,7 +140,10 @@ class Optimizer:
                     alike.setdefault(kind, []).append((state, arrays))
             for (step, *_), members in alike.items():
                 states, batch = [state for state, _ in members], [arrays for _, arrays in members]
-                captured = None if recordings.current() is None else CapturedStep(self, group, names, states, batch[0])
+                captured = None
+                if recordings.current() is not None:  # the update's numbers must be those of the update alone
+                    evaluation.realize([arrays[-1] for arrays in batch])
+                    captured = CapturedStep(self, group, names, states, batch[0])
                 writing.update(partial(self._new_values, group, step), batch, captured)
                 count_steps(states, step)  # a step that failed is not counted
         return loss

@@ -113,6 +113,7 @@ class Builder:
             kernel.failure = KernelCompileError(programs.explain(kernel.file, kernel.defines, str(error)))
             kernel.failure.__cause__ = error
             return
+        kernel.program = program
         kernel.compiled = caches.repairing_launchers(_kernel_of, program, kernel.function_name, kernel.types)
         if groups.common(kernel) is not None:
             self._note(kernel.source, {kernel.function_name: kernel})
@@ -126,6 +127,7 @@ class Builder:
             return False
         for name, kernel in kernels.items():
             kernel.failure = None
+            kernel.program = program
             kernel.compiled = caches.repairing_launchers(_kernel_of, program, name, kernel.types)
         return True
 

@@ -43,6 +43,8 @@ class Kernel:
         self.file, self.function_name, self.defines, self.types = file, name, defines, types
         #: What the driver made of it; None before it is compiled, and before it is compiled once more.
         self.compiled: cl.Kernel | None = None
+        #: The program that `compiled` is of.
+        self.program: cl.Program | None = None
         #: Why it did not compile when that was last tried.
         self.failure: KernelCompileError | None = None
         self.optimised = optimised
@@ -62,6 +64,11 @@ class Kernel:
         self.launches_left = 0
         if not self.optimised:
             self.optimised, self.compiled = True, None
+
+    def another(self) -> cl.Kernel:
+        """A kernel object of its own, whose arguments nobody else sets; of a kernel that is compiled."""
+        assert self.compiled is not None and self.program is not None
+        return cl.Kernel(self.program, self.compiled.function_name)
 
     @property
     def source(self) -> str:

@@ -269,7 +269,8 @@ class OpenCLDevice(Device):
 
     def _write_layout(self, layout: Layout) -> cl.MemoryObject:
         """The words of a layout in device memory; launches of the same shapes share them."""
-        return self.upload(np.array(layout.words(), np.int64))
+        with recordings.paused():  # it is kept, and there in all later calls
+            return self.upload(np.array(layout.words(), np.int64))
 
     def launch(self, kernel: Kernel, groups: Sequence[int], local: Sequence[int], *arguments: Any) -> None:
         """Launch `kernel` over `groups` work-groups of `local` work-items in each dimension; do not wait."""

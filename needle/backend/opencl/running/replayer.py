@@ -1,4 +1,4 @@
-"""Making recorded launches again: each has a kernel object of its own, whose arguments stay set from replay to replay."""
+"""Making recorded launches again: each has a kernel object of its own, whose arguments stay set between replays."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Replayer:
         self._numbers: list[tuple[int, int, cl.Kernel, int, type]] = []
         self._latest: dict[int, Sequence[Any]] = {}
         for launch in self._launches:
-            compiled = self._device.compiled(launch.kernel)
-            kernel = cl.Kernel(compiled.program, compiled.function_name)
+            self._device.compiled(launch.kernel)
+            kernel = launch.kernel.another()
             for position, argument in enumerate(launch.arguments):
                 self._place(kernel, position, argument, launch.kernel.types[position])
             self._commands.append((kernel, launch.size, launch.local))
