@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks [run|overhead|start|memory|growth]`."""
+"""The command line: `python -m benchmarks [run|overhead|start|memory|capture|growth]`."""
 
 from __future__ import annotations
 

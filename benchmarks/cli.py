@@ -11,11 +11,11 @@ from typing import Any
 from rich.console import Console
 
 import needle as ndl
-from benchmarks import comparison, document, figures, growth, machine, memory, overhead, peers, start
+from benchmarks import capture, comparison, document, figures, growth, machine, memory, overhead, peers, start
 
 OUTPUT = Path("build/benchmarks")
 Command = Callable[[argparse.Namespace, ndl.Device, Console], int]
-COMMANDS = ("run", "overhead", "start", "memory", "growth")
+COMMANDS = ("run", "overhead", "start", "memory", "capture", "growth")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     _figures(commands, "overhead", measure_overhead, "Python's time for recording and launching, and a profile of it")
     _figures(commands, "start", measure_start, "import time, and compile time from a cold and from a warm cache")
     _figures(commands, "memory", measure_memory, "peak device memory of training beside PyTorch's, and its growth")
+    _figures(commands, "capture", measure_capture, "small steps, eager and captured, beside PyTorch's")
     grow = _figures(commands, "growth", measure_growth, "time over size and launches over depth, as plots")
     for command in (run, grow):
         command.add_argument("--output", type=Path, default=OUTPUT, metavar="FOLDER",
@@ -113,6 +114,13 @@ def measure_memory(options: argparse.Namespace, device: ndl.Device, console: Con
     found = memory.measure(device)
     figures.show(console, "memory of a training step", found)
     return _documented(options, device, "memory", found)
+
+
+def measure_capture(options: argparse.Namespace, device: ndl.Device, console: Console) -> int:
+    """Captured steps."""
+    found = capture.measure(device)
+    figures.show(console, "small steps", found)
+    return _documented(options, device, "capture", found)
 
 
 def _documented(options: argparse.Namespace, device: ndl.Device, section: str, found: list[figures.Figure]) -> int:

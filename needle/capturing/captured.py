@@ -64,10 +64,9 @@ class Captured(Generic[P, R]):
             for step in self._steps.get(key, ()):
                 if step.before.holds():
                     if not _within(arguments, step):
-                        result: R = self.function(*args, **kwargs)
-                        return result
+                        return self._checked(arguments, step)
                     try:
-                        result = step.replay(arguments)
+                        result: R = step.replay(arguments)
                     except StaleError:
                         break
                     self._steps.move_to_end(key)
@@ -93,6 +92,16 @@ class Captured(Generic[P, R]):
             self._steps.clear()
             self._calls.clear()
             self._attempts.clear()
+
+    def _checked(self, arguments: Arguments, step: Step) -> R:
+        """Record a call with integers beyond the range that has been checked, which is then as wide as theirs."""
+        call = RecordedCall(self.function, arguments)  # raises what the function raises for an index out of range
+        for k, (tensor, known) in enumerate(zip(arguments.tensors, step.bounds, strict=True)):
+            bounds = tensor.cached_data.host_bounds
+            if known is not None and bounds is not None:
+                step.bounds[k] = min(known[0], bounds[0]), max(known[1], bounds[1])
+        returned: R = call.returned
+        return returned
 
     def _record(self, key: Hashable, arguments: Arguments) -> R:
         """Call the function and record what it does; once two calls were the same, the next one can be replayed."""

@@ -204,6 +204,14 @@ def test_an_argument_may_get_a_gradient(device: ndl.Device) -> None:
         np.testing.assert_array_equal(x.grad.numpy(), np.full(3, 2 * k))
 
 
+def test_integers_of_another_range_are_replayed_once_they_have_been_checked(device: ndl.Device, replays: bool) -> None:
+    table = ndl.arange(100, dtype="float32")
+    look_up = ndl.capture(lambda index: table[index] * 2)
+    for k in range(50):
+        assert look_up(ndl.asarray([k // 10, k % 10])).numpy().tolist() == [2 * (k // 10), 2 * (k % 10)]
+    assert look_up.replays >= (30 if replays else 0)
+
+
 @pytest.mark.parametrize("x", [0, -1, 3])
 def test_indices_out_of_range_are_refused_in_a_replay_too(device: ndl.Device, x: int) -> None:
     table = ndl.arange(3, dtype="float32")
