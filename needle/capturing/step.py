@@ -34,26 +34,17 @@ class Step:
         self._actions = recording.actions
         self._inputs = [(k, n) for k, n in enumerate(call.inputs) if n is not None]
         self._incoming = [(k, n) for k, n in enumerate(call.incoming) if n is not None]
-        given = {number for _, number in (*self._inputs, *self._incoming)}
-        written = _written(call)
-        fixed: dict[int, Any] = {}
-        #: Arrays of the host that are copied before each replay, by the number of their buffer.
-        self._uploads: dict[int, tuple[Device, np.ndarray]] = {}
-        for number, (buffer, before) in enumerate(zip(recording.buffers, earlier.recording.buffers, strict=True)):
-            if buffer.outside is not None:
-                if number not in given:
-                    fixed[number] = buffer.outside
-            elif buffer.host is not None and buffer.device is not None:
-                if is_same_memory(buffer.host, before.host) or number in written:
-                    self._uploads[number] = buffer.device, buffer.host
-                else:
-                    fixed[number] = buffer.device.upload(buffer.host)
-        self.before.forget_host([host for _, host in self._uploads.values()])
         made = [*call.results.made, *[g.made for g in call.gradients if g.made is not None]]
         #: Buffers that each replay allocates anew, since what it gives must stay what it is.
         self._fresh = {
             m.number: recording.buffers[m.number] for m in made if isinstance(m, View) and m.number is not None
         }
+        #: Arrays of the host that are copied before each replay, by the number of their buffer.
+        self._uploads: dict[int, tuple[Device, np.ndarray]] = {}
+        fixed = self._copy_from_host(earlier)
+        given = {number for _, number in (*self._inputs, *self._incoming)}
+        outside = {n: b.outside for n, b in enumerate(recording.buffers) if b.outside is not None and n not in given}
+        fixed |= outside
         fixed |= _scratch(call, {*given, *fixed, *self._uploads, *self._fresh})
         self._replayers = _replayers(call, fixed)
         stand_ins = {id(stand_in.cached_data._storage) for stand_in in call.stand_ins}
@@ -66,6 +57,21 @@ class Step:
         self._argument_gradients = call.gradients[len(self.before.tensors) :]
         call.forget()
 
+    def _copy_from_host(self, earlier: RecordedCall) -> dict[int, Any]:
+        """Buffers with values of the host that stay what they are, by number; others are noted in `_uploads`."""
+        fixed: dict[int, Any] = {}
+        written = _written(self._call)
+        buffers = self._call.recording.buffers
+        for number, (buffer, before) in enumerate(zip(buffers, earlier.recording.buffers, strict=True)):
+            if buffer.host is None or buffer.device is None:
+                continue
+            if is_same_memory(buffer.host, before.host) or number in written or number in self._fresh:
+                self._uploads[number] = buffer.device, buffer.host
+            else:
+                fixed[number] = buffer.device.upload(buffer.host)
+        self.before.forget_host([host for _, host in self._uploads.values()])
+        return fixed
+
     def replay(self, arguments: Arguments) -> Any:
         """Make the launches again on other arguments; returns the results. Raises StaleError, having done nothing."""
         arrays = arguments.plain()
@@ -74,12 +80,13 @@ class Step:
             buffers = {number: arrays[k].buffer for k, number in self._inputs}
             for k, number in self._incoming:
                 buffers[number] = self.before.tensors[k].grad.cached_data.buffer
-            storages: dict[int | None, Storage] = {}
-            for number, buffer in self._fresh.items():
-                storages[number] = storage = Storage(buffer.device.empty(buffer.nbytes, uint8))  # type: ignore[union-attr]
-                buffers[number] = storage.buffer
             for number, (device, host) in self._uploads.items():
                 buffers[number] = device.upload(host)
+            storages: dict[int | None, Storage] = {}
+            for number, buffer in self._fresh.items():
+                if number not in buffers:
+                    buffers[number] = buffer.device.empty(buffer.nbytes, uint8)  # type: ignore[union-attr]
+                storages[number] = Storage(buffers[number])
             written = [*self._written, *[arrays[k].storage for k in self._written_inputs]]
             writing.before_writing(written)
             for replayer in self._replayers:

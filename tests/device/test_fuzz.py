@@ -5,6 +5,8 @@ HYPOTHESIS_PROFILE decides how many a device gets: 25, in "ci" 100 (the same for
 
 from __future__ import annotations
 
+from itertools import chain
+
 import numpy as np
 import pytest
 from hypothesis import assume, event, given, note, settings
@@ -14,6 +16,7 @@ from support.reference import World
 from support.together import realize
 
 import needle as ndl
+from needle.errors import CaptureError
 
 EXAMPLES = {"ci": 100, "nightly": 500}.get(settings.get_current_profile_name(), 25)
 
@@ -112,6 +115,27 @@ def check_second(program: FusedProgram, names: dict) -> None:
         assert not bad.any(), f"second derivative with respect to {name}: {actual[bad]}, expected {expected[bad]}"
 
 
+def check_captured(program: FusedProgram, device: ndl.Device) -> None:
+    """A captured function that runs the program gives the same in its replays as in its first call, bit for bit."""
+
+    @ndl.capture
+    def whole() -> list[list[ndl.Tensor | None]]:
+        found = run([*program.lines, *program.backward], ndl)
+        return [[found[value] for value in program.values], [found[leaf].grad for leaf in program.leaves]]
+
+    try:
+        first, *_, last = [whole() for _ in range(5)]
+    except CaptureError:
+        event("captured: refused")
+        return
+    event("captured: compared")
+    assert whole.replays or not device.replays
+    for before, after in zip(chain(*first), chain(*last), strict=True):
+        assert (before is None) is (after is None)
+        if before is not None and after is not None:
+            np.testing.assert_array_equal(after.numpy(), before.numpy())
+
+
 @pytest.mark.fault("random programs")
 @pytest.mark.parametrize("part", range(EXAMPLES // OF_A_PART))
 @settings(max_examples=OF_A_PART)
@@ -133,5 +157,7 @@ def test_random_programs(part: int, device: ndl.Device, program: FusedProgram) -
             continue
         shape, dtype = program.worlds[0][leaf].shape, program.worlds[0][leaf].dtype
         check(f"{leaf}.grad", np.zeros(shape, dtype) if ours is None else ours.numpy(), dtype, grads)
+    if not part % ONE_BY_ONE:
+        check_captured(program, device)
     if program.second and not writes_through_detached(program):
         check_second(program, names)
