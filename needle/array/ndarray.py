@@ -355,7 +355,8 @@ def cast(array: NDArray, dtype: DType) -> NDArray:
 
 def record(operation: Elementwise, operands: tuple[Any, ...], dtype: DType, shape: Shape, device: Device) -> NDArray:
     """An array that is pending: `operation` on `operands`, which have the dtypes that it computes on."""
-    size, constant, generation, launches = 1, True, 0, clock.launches
+    size, constant, generation = 1, True, 0
+    born = launches = clock.launches
     for operand in operands:
         if operand.__class__ is not NDArray:
             size += 1
@@ -365,17 +366,18 @@ def record(operation: Elementwise, operands: tuple[Any, ...], dtype: DType, shap
             below = pending.generation + (pending.born != launches)
             if below > MAX_GENERATIONS or _store_first(operand, pending, shape):
                 operand.realize()
-                pending = None
-            generation = max(generation, min(below, MAX_GENERATIONS))
+                pending, born = None, clock.launches
+            if below > generation:  # also of one that was stored: else what a loop hands on is so every other step
+                generation = min(below, MAX_GENERATIONS)
         constant = constant and pending is not None and pending.constant
         size += 1 if pending is None else pending.size
     if size > MAX_SIZE:
         evaluation.realize([o for o in operands if not isinstance(o, SCALARS) and o._pending is not None])
-        size, constant = 1 + len(operands), False
+        size, constant, born = 1 + len(operands), False, clock.launches
     if constant and (independent := _constant_operands(operands)) is not None:
         pending = make_pending(operation, independent, size, constant=True)
         return NDArray._make(device, dtype, shape, None, pending=pending)
-    pending = make_pending(operation, operands, size, False, clock.launches, generation)
+    pending = make_pending(operation, operands, size, False, born, generation)
     result = NDArray._make(device, dtype, shape, None, pending=pending)
     reader = ref(result)
     for operand in operands:

@@ -311,6 +311,10 @@ def _output(node: Node, index: int) -> Value:
     return value
 
 
+#: Classes of arrays that operations have returned: what has one of them need not be looked at.
+_array_classes: set[type] = set()
+
+
 def apply(op: Op, args: tuple[Any, ...]) -> Any:
     """Apply `op`: to arrays it gives arrays; if a value is among `args`, values with their history.
 
@@ -328,7 +332,7 @@ def apply(op: Op, args: tuple[Any, ...]) -> Any:
         else:
             arrays.append(arg)
     data = op.compute(*arrays)
-    if arrays and data.__class__ is not arrays[0].__class__:
+    if arrays and data.__class__ is not arrays[0].__class__ and data.__class__ not in _array_classes:
         data = _as_arrays(op, data, arrays)
     if data.__class__ is tuple:
         return _given(op, _values(op, args, arrays, data, requires_grad) if is_value else data)
@@ -385,7 +389,10 @@ def _values(
 def _as_arrays(op: Op, data: Any, arrays: list[Any]) -> Any:
     """What `compute` returned, NumPy's arrays brought to the device of the others. Raises TypeError for no arrays."""
     like = next((array for array in arrays if hasattr(array, "version")), None)
-    if like is None or data.__class__ is like.__class__:
+    if like is None:
+        return data
+    if data.__class__ is like.__class__:
+        _array_classes.add(data.__class__)
         return data
     if isinstance(data, tuple):
         return tuple([_as_arrays(op, part, arrays) for part in data])

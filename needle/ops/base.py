@@ -57,6 +57,10 @@ class Declaration:
 registry: dict[str, Declaration] = {}
 
 
+#: What an elementwise operation takes as it is.
+_OPERANDS = (Value, NDArray, float, int)
+
+
 class ElementwiseOp(Op):
     """A declared elementwise operation as a node of the graph."""
 
@@ -69,7 +73,7 @@ class ElementwiseOp(Op):
         if len(args) != self.record.arity:
             raise TypeError(f"{self.name} takes {self.record.arity} operands, {len(args)} were given")
         for arg in args:
-            if not isinstance(arg, (Value, NDArray, float, int)):
+            if not isinstance(arg, _OPERANDS):
                 return apply(self, as_operands(self.name, args))
         return apply(self, args)
 
