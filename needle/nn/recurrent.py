@@ -14,6 +14,7 @@ from needle.nn import functional as F
 from needle.nn.module import Module
 from needle.nn.parameter import Parameter
 from needle.ops import creation
+from needle.ops.base import check_tensor
 from needle.ops.creation import DeviceLike
 from needle.ops.recurrent import GATES, Recurrence
 from needle.tensor import Tensor
@@ -101,8 +102,9 @@ class _Layers(_WithWeights):
 
         Returns: the output is like `input`, of size directions * hidden_size; the last states are like `hx`.
 
-        Raises ValueError for shapes and lengths that do not fit.
+        Raises TypeError for what is no tensor, ValueError for shapes and lengths that do not fit.
         """
+        check_tensor(type(self).__name__, "input", input)
         single = input.ndim == 2
         x = ops.expand_dims(input, 1) if single else input
         if x.ndim != 3 or x.shape[-1] != self.input_size:
@@ -266,9 +268,10 @@ class _Cell(_WithWeights):
     def forward(self, input: Tensor, hx: Any = None) -> Any:
         """The state after a step: h of (batch, hidden_size), of an LSTM a pair (h, c).
 
-        `input` is (batch, input_size) or (input_size,), and `hx` like the result, by default zeros. Raises ValueError
-        for shapes that do not fit.
+        `input` is (batch, input_size) or (input_size,), and `hx` like the result, by default zeros. Raises TypeError
+        for what is no tensor, ValueError for shapes that do not fit.
         """
+        check_tensor(type(self).__name__, "input", input)
         single = input.ndim == 1
         x = ops.expand_dims(input, 0) if single else input
         if x.ndim != 2 or x.shape[-1] != self.input_size:

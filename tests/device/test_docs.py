@@ -18,7 +18,13 @@ pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="the guides are not pa
 @pytest.mark.parametrize(
     "guide",
     [
-        "add-an-op.md", "add-a-backend.md", "capture.md", "debugging.md", "indexing.md", "numbers.md", "performance.md",
+        "add-an-op.md",
+        "add-a-backend.md",
+        "capture.md",
+        "debugging.md",
+        "indexing.md",
+        "numbers.md",
+        "performance.md",
         "sequences.md",
     ],  # fmt: skip
 )

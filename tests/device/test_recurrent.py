@@ -103,3 +103,9 @@ def test_what_is_refused(name: str) -> None:
     call, message = REFUSED[name]
     with ndl.device("numpy"), pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("layer", [nn.LSTM, nn.GRUCell])
+def test_an_array_of_numpy_is_no_input(layer: type[nn.Module]) -> None:
+    with ndl.device("numpy"), pytest.raises(TypeError, match=f"{layer.__name__}: input=.*ndarray is not a tensor"):
+        layer(3, 4)(np.zeros((2, 3), np.float32))
