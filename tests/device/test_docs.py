@@ -15,19 +15,13 @@ from needle.ops.base import withdraw
 pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="the guides are not part of an installed package")
 
 
-@pytest.mark.parametrize(
-    "guide",
-    [
-        "add-an-op.md",
-        "add-a-backend.md",
-        "capture.md",
-        "debugging.md",
-        "indexing.md",
-        "numbers.md",
-        "performance.md",
-        "sequences.md",
-    ],  # fmt: skip
-)
+GUIDES = (
+    "add-an-op.md", "add-a-backend.md", "capture.md", "debugging.md", "indexing.md", "numbers.md", "performance.md",
+    "sequences.md",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("guide", GUIDES)
 def test_guide(guide, device, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = set(ndl.ops.registry)
