@@ -73,9 +73,25 @@ class Step:
         return fixed
 
     def replay(self, arguments: Arguments) -> Any:
-        """Make the launches again on other arguments; returns the results. Raises StaleError, having done nothing."""
+        """Make the launches again on other arguments; returns the results. Raises StaleError, having done nothing.
+
+        After another error, such as one of missing memory, what the host counts (steps, random numbers) is as before.
+        """
         arrays = arguments.plain()
         numbers = self._act()
+        try:
+            storages = self._launch(arrays, numbers)
+        except BaseException:
+            self._undo(len(numbers))
+            raise
+        for k in self._written_inputs:
+            if arrays[k] is not arguments.tensors[k].cached_data:
+                writing.write(arguments.tensors[k].cached_data, arrays[k])
+        self._give_gradients(arguments, arrays, storages)
+        return self._results.finished([self._tensor(made, arguments, arrays, storages) for made in self._results.made])
+
+    def _launch(self, arrays: Sequence[NDArray], numbers: Sequence[Sequence[Any]]) -> dict[int | None, Storage]:
+        """Make the launches on the arguments' `arrays`; returns the memory that they have filled, by number."""
         with evaluation.lock:
             buffers = {number: arrays[k].buffer for k, number in self._inputs}
             for k, number in self._incoming:
@@ -93,11 +109,7 @@ class Step:
                 replayer.run(buffers, numbers)
             for storage in written:
                 storage.note_write()
-        for k in self._written_inputs:
-            if arrays[k] is not arguments.tensors[k].cached_data:
-                writing.write(arguments.tensors[k].cached_data, arrays[k])
-        self._give_gradients(arguments, arrays, storages)
-        return self._results.finished([self._tensor(made, arguments, arrays, storages) for made in self._results.made])
+        return storages
 
     def _act(self) -> list[Sequence[Any]]:
         """Do what the call did on the host, and return the numbers of each action."""
@@ -106,10 +118,14 @@ class Step:
             for action in self._actions:
                 numbers.append(action.run())
         except BaseException:
-            for action in reversed(self._actions[: len(numbers)]):
-                action.undo()
+            self._undo(len(numbers))
             raise
         return numbers
+
+    def _undo(self, count: int) -> None:
+        """Leave the host's state as it was before the first `count` actions."""
+        for action in reversed(self._actions[:count]):
+            action.undo()
 
     def _give_gradients(
         self, arguments: Arguments, arrays: Sequence[NDArray], storages: dict[int | None, Storage]

@@ -543,6 +543,44 @@ def test_threads_may_share_a_captured_function(device: ndl.Device) -> None:
     assert wrong == []
 
 
+def test_devices_are_recorded_apart(devices: tuple[str, ...]) -> None:
+    double = ndl.capture(lambda x: x * 2)
+    for k in range(5):
+        for name in devices[:2]:
+            x = ndl.asarray([float(k)], device=name)
+            result = double(x)
+            assert result.device is x.device and result.item() == 2 * k
+
+
+def test_a_replay_that_lacks_memory_counts_nothing(device: ndl.Device, replays: bool) -> None:
+    if not replays:
+        pytest.skip("the device does not replay")
+    w = nn.Parameter(np.ones(1 << 16, np.float32))
+    chosen = optim.Adam([w], lr=0.1)
+
+    @ndl.capture
+    def step() -> ndl.Tensor:
+        chosen.zero_grad()
+        loss = (functional.dropout(w, 0.5) ** 2).sum()
+        loss.backward()
+        chosen.step()
+        return loss
+
+    for _ in range(4):
+        step()
+    offset, count = ndl.default_generator.offset, chosen.state[w]["step"]
+    try:
+        device.limit_memory(1)
+        with pytest.raises(ndl.OutOfMemoryError):
+            step()
+    finally:
+        device.limit_memory(None)
+    assert step.replays == 1
+    assert (ndl.default_generator.offset, chosen.state[w]["step"]) == (offset, count)
+    step()
+    assert chosen.state[w]["step"] == count + 1
+
+
 def test_the_profiler_sees_replayed_launches(device: ndl.Device, replays: bool) -> None:
     call = ndl.capture(lambda x: ndl.softmax(x @ x, axis=-1))
     x = ndl.ones((4, 4))
