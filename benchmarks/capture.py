@@ -6,10 +6,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 import needle as ndl
-from benchmarks import small_steps
+from benchmarks import peers, small_steps
 from benchmarks.figures import Figure
 from benchmarks.peers import UnavailableError
 
@@ -62,6 +65,8 @@ def measure(device: ndl.Device, compiled: bool = True) -> list[Figure]:
         calls: dict[str, Call] = {"eager": eager, "captured": captured, "PyTorch": workload.make(torch)}
         if compiled and workload.compiled is not None:
             calls["compiled"] = _compiled(torch, workload)
+            if "Adam" in workload.name and (jitted := _jitted(device, workload)) is not None:
+                calls["tinygrad"] = jitted
         seconds = _interleaved(calls, device)
         peer = seconds["PyTorch"]
         figures += [
@@ -77,6 +82,9 @@ def measure(device: ndl.Device, compiled: bool = True) -> list[Figure]:
             figures.append(
                 Figure(f"{workload.name}: torch.compile / needle, captured", ratio, "", workload.compiled, least=True)
             )
+        if "tinygrad" in seconds:
+            ratio = seconds["tinygrad"] / seconds["captured"]
+            figures.append(Figure(f"{workload.name}: tinygrad's TinyJit / needle, captured", ratio, "", 5, least=True))
     return figures
 
 
@@ -100,6 +108,21 @@ def _compiled(torch: Any, workload: Workload) -> Call:
     return call
 
 
+def _jitted(device: ndl.Device, workload: Workload) -> Call | None:
+    """The same step by tinygrad's TinyJit on the same device, with Adam; None where tinygrad is not installed."""
+    try:
+        lib = peers.load("tinygrad", device.name)
+    except UnavailableError:
+        return None
+    rng = np.random.default_rng()
+    weights = [rng.standard_normal(shape, np.float32) * shape[0] ** -0.5 for shape in pairwise(workload.sizes)]
+    step = lib.trainer(weights)
+    x, y = rng.standard_normal((64, workload.sizes[0]), np.float32), rng.integers(0, workload.sizes[-1], 64, np.int32)
+    call = small_steps.over_batches(step, [(lib.tensor(x), lib.tensor(y))])
+    call.wait = lib.wait
+    return call
+
+
 def _interleaved(calls: dict[str, Call], device: ndl.Device) -> dict[str, float]:
     """The least seconds of each call, in rounds that take each in turn."""
     counts = {}
@@ -117,6 +140,6 @@ def _interleaved(calls: dict[str, Call], device: ndl.Device) -> dict[str, float]
             began = time.perf_counter()
             for _ in range(counts[name]):
                 call()
-            device.synchronize()
+            getattr(call, "wait", device.synchronize)()
             best[name] = min(best[name], (time.perf_counter() - began) / counts[name])
     return best

@@ -112,7 +112,12 @@ def generation(lib: Any) -> Call:
 
 
 class over_batches:  # noqa: N801 (a function to those who call it)
-    """Calls `step` on the next of some batches; another function of the same kind may take the place of `step`."""
+    """Calls `step` on the next of some batches; another function of the same kind may take the place of `step`.
+
+    `wait`, where it is set, waits for what was called.
+    """
+
+    wait: Call
 
     def __init__(self, step: Callable[..., Any], batches: list[tuple[Any, ...]]) -> None:
         self.step, self.batches, self._next = step, batches, 0

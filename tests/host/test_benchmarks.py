@@ -17,6 +17,7 @@ if not (ROOT / "benchmarks").is_dir():
     pytest.skip("the benchmarks are not part of an installed package", allow_module_level=True)
 sys.path.append(str(ROOT))  # last: needle itself must not come from here where a wheel is under test
 
+import needle as ndl  # noqa: E402
 from benchmarks import by_hand, cases, document, runner, statistics, timing  # noqa: E402
 from benchmarks.case import Case, labels, mask, normal, reduced, rotated_sets  # noqa: E402
 from benchmarks.results import Result, as_json, means  # noqa: E402
@@ -278,3 +279,13 @@ def test_bad_arguments(arguments, message, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert message in f"{stopped.value} {capsys.readouterr().err}"
+
+
+@pytest.mark.parametrize("name", ["word_vectors", "n_gram", "meta_learning", "generation"])
+def test_small_steps_run_captured(name):
+    from benchmarks import small_steps
+
+    with ndl.device("numpy"):
+        call = getattr(small_steps, name)(ndl)
+        call.step = ndl.capture(call.step)
+        assert np.isfinite(call().numpy()).all()
