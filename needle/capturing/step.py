@@ -54,6 +54,10 @@ class Step:
         self._written_inputs = [k for k, is_written in enumerate(call.written) if is_written]
         self.bounds = [stand_in.cached_data.host_bounds for stand_in in call.stand_ins]
         self._gradients = [g for g in call.gradients[: len(self.before.tensors)] if not g.kept]
+        #: Tensors whose gradient gives way to another, and is not read: its memory is free for the new one.
+        self._replaced = [
+            g.owner for g, number in zip(call.gradients, call.incoming, strict=False) if not g.kept and number is None
+        ]
         self._argument_gradients = call.gradients[len(self.before.tensors) :]
         call.forget()
 
@@ -96,6 +100,8 @@ class Step:
             buffers = {number: arrays[k].buffer for k, number in self._inputs}
             for k, number in self._incoming:
                 buffers[number] = self.before.tensors[k].grad.cached_data.buffer
+            for owner in self._replaced:
+                owner.grad = None
             for number, (device, host) in self._uploads.items():
                 buffers[number] = device.upload(host)
             storages: dict[int | None, Storage] = {}

@@ -489,14 +489,18 @@ def test_captured_functions_may_be_nested_and_methods(device: ndl.Device, replay
     assert both(ndl.ones((1,))).item() == 13
 
 
-def test_a_captured_step_holds_little_more_memory_than_an_eager_one(device: ndl.Device, replays: bool) -> None:
+@pytest.mark.parametrize(("rows", "width"), [(2048, 6), (4, 128)], ids=["activations", "parameters"])
+def test_a_captured_step_holds_little_more_memory_than_an_eager_one(
+    device: ndl.Device, replays: bool, rows: int, width: int
+) -> None:
     if not replays:
         pytest.skip("the device does not replay")
-    peaks, data = [], batches(1, rows=2048)[0]
+    peaks, data = [], batches(1, rows)[0]
     for capture in (False, True):
         gc.collect()
         ndl.manual_seed(0)
-        model = nn.Sequential(*[layer for _ in range(5) for layer in (nn.Linear(6, 6), nn.Tanh())], nn.Linear(6, 4))
+        hidden = [layer for _ in range(4) for layer in (nn.Linear(width, width), nn.Tanh())]
+        model = nn.Sequential(nn.Linear(6, width), *hidden, nn.Linear(width, 4))
         chosen, loss_of = optim.SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss()
 
         def step(x: Any, y: Any, model: Any = model, chosen: Any = chosen, loss_of: Any = loss_of) -> ndl.Tensor:
