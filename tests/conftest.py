@@ -85,9 +85,10 @@ def _may_be_missing() -> bool:
     return os.environ.get("NEEDLE_TEST_MISSING") == "skip"
 
 
-#: The tests that run on every driver, beside those with that mark and those that show a fault: the self-test, the
-#: operations, the launch shapes, and the functions that drivers got wrong.
+#: The tests that run on every driver, beside those with that mark: the self-test, the operations, the launch shapes,
+#: the functions that drivers got wrong, and the tests of this folder that show a fault.
 EVERY_DRIVER = {f"device/test_{name}.py" for name in ("doctor", "ops_generated", "launch_shapes", "special")}
+FAULTS = "faults/"
 
 #: The tests that depend on which drivers there are, beside those that take a pair of devices.
 DRIVERS = {f"host/test_{name}.py" for name in ("cli", "discovery", "drivers")}
@@ -112,8 +113,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         file = item.path.relative_to(Path(__file__).parent).as_posix()
         takes = set(getattr(item, "fixturenames", ())) & {"device", "first"}
-        shows = file in EVERY_DRIVER or item.get_closest_marker("fault") is not None
-        if shows and item.get_closest_marker("one_driver") is None:
+        shows = file.startswith(FAULTS) and item.get_closest_marker("fault") is not None
+        if (shows or file in EVERY_DRIVER) and item.get_closest_marker("one_driver") is None:
             item.add_marker("every_driver")
         if file in DRIVERS or "first" in takes:
             item.add_marker("drivers")
