@@ -25,7 +25,7 @@ def seconds(n):
     begun = time.perf_counter()
     chain(n).numpy()
     return time.perf_counter() - begun
-for side in (512, 256):  # a launch that has begun cannot be left: it is to be short also on a slow device
+for side in (512, 256, 128):  # a launch that has begun cannot be left: it is to be short also on a slow device
     x = ndl.asarray(np.full((side, side), 1 / side, np.float32), device={name!r})
     seconds(2)
     if seconds(2) < 0.2:
