@@ -128,8 +128,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def device_of(item: pytest.Item) -> str | None:
     """The name of the device among a test's parameters."""
     parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
-    names = {info.name for info in ndl.devices()}
-    return next((value for value in parameters if isinstance(value, str) and value in names), None)
+    return next((value for value in parameters if isinstance(value, str) and value in device_names()), None)
+
+
+@cache
+def device_names() -> frozenset[str]:
+    """The names of all devices found, usable or not."""
+    return frozenset(info.name for info in ndl.devices())
 
 
 def noted(item: pytest.Item) -> Iterator[tuple[str, str]]:
