@@ -148,7 +148,6 @@ for value in {values}:
     expected = [f"NEEDLE_DEBUG={value!r} is not known; expected 'kernels', or 'kernels:FOLDER'" for value in values]
     for line, message in zip(done.stdout.splitlines(), expected, strict=True):
         assert message in line, done.stdout + done.stderr
-    assert "DeviceError" in message
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(device: ndl.Device, tmp_path: Path) -> None:
