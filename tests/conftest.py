@@ -17,7 +17,7 @@ import os
 import sys
 from collections.abc import Iterator
 from functools import cache
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +86,12 @@ def _may_be_missing() -> bool:
 
 
 #: The tests that run on every driver, beside those with that mark: the self-test, the operations, the launch shapes,
-#: the functions that drivers got wrong, and the faults.
+#: the functions that drivers got wrong, and the tests of this folder that show a fault.
 EVERY_DRIVER = {f"device/test_{name}.py" for name in ("doctor", "ops_generated", "launch_shapes", "special")}
 FAULTS = "faults/"
 
-#: The tests that depend on which drivers there are.
-DRIVERS = {f"host/test_{name}.py" for name in ("cli", "discovery", "drivers", "selection")}
+#: The tests that depend on which drivers there are, beside those that take a pair of devices.
+DRIVERS = {f"host/test_{name}.py" for name in ("cli", "discovery", "drivers")}
 
 
 def why_skipped() -> str | None:
@@ -112,11 +112,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     reason = why_skipped()
     for item in items:
         file = item.path.relative_to(Path(__file__).parent).as_posix()
-        if file in EVERY_DRIVER or file.startswith(FAULTS):
+        takes = set(getattr(item, "fixturenames", ())) & {"device", "first"}
+        shows = file.startswith(FAULTS) and item.get_closest_marker("fault") is not None
+        if (shows or file in EVERY_DRIVER) and item.get_closest_marker("one_driver") is None:
             item.add_marker("every_driver")
-        if file in DRIVERS:
+        if file in DRIVERS or "first" in takes:
             item.add_marker("drivers")
-        takes = not {"device", "first"}.isdisjoint(getattr(item, "fixturenames", ()))
         if takes or device_of(item) in devices_under_test():
             item.add_marker("device")
         if reason is not None:
@@ -127,8 +128,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def device_of(item: pytest.Item) -> str | None:
     """The name of the device among a test's parameters."""
     parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
-    names = {info.name for info in ndl.devices()}
-    return next((value for value in parameters if isinstance(value, str) and value in names), None)
+    return next((value for value in parameters if isinstance(value, str) and value in device_names()), None)
+
+
+@cache
+def device_names() -> frozenset[str]:
+    """The names of all devices found, usable or not."""
+    return frozenset(info.name for info in ndl.devices())
 
 
 def noted(item: pytest.Item) -> Iterator[tuple[str, str]]:
@@ -149,11 +155,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pairs_under_test() -> list[Any]:
-    """Each device under test with every other device that there is, under test or not."""
-    names = [info.name for info in ndl.devices() if info.problem is None]
-    pairs = [pair for pair in combinations(names, 2) if not set(pair).isdisjoint(devices_under_test())]
-    alone = pytest.param("", "", marks=pytest.mark.skip(reason=f"only one device was found: {', '.join(names)}"))
-    return [pytest.param(*pair, id="-".join(pair)) for pair in pairs] or [alone]
+    """Each device under test with the next one, a single one with NumPy; the other pairs, as long forms.
+
+    What is the same on neighbours is the same on all.
+    """
+    names = devices_under_test()
+    if len(names) == 1:
+        names = tuple(dict.fromkeys((*names, "numpy")))
+    near = {*pairwise(names)}
+    pairs = [
+        pytest.param(*p, id="-".join(p), marks=() if p in near else pytest.mark.slow) for p in combinations(names, 2)
+    ]
+    alone = pytest.param("", "", marks=pytest.mark.skip(reason=f"only one device is tested: {', '.join(names)}"))
+    return pairs or [alone]
 
 
 @pytest.fixture

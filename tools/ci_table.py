@@ -1,4 +1,4 @@
-"""Print what `.ci/run` spent its time on, and how many tests passed: python tools/ci_table.py LOG RESULTS.
+"""Print what `.ci/run` spent its time on, how many tests passed, and what failed: python tools/ci_table.py LOG RESULTS.
 
 LOG holds a line `==== NAME (at N s)` where each part begins, and what tox says of its environments. RESULTS is the
 folder of the files that the environments' tests left, ENVIRONMENT.xml.
@@ -16,7 +16,7 @@ import junit
 
 PART = re.compile(r"^==== (.*) \(at (\d+) s\)$", re.MULTILINE)
 ENVIRONMENT = re.compile(
-    r"^  ([\w-]+): (?:OK|FAIL).*?\(([\d.]+)=setup\[([\d.]+)\](?:\+cmd\[([\d.,]+)\])? seconds\)$", re.MULTILINE
+    r"^  ([\w-]+): (OK|FAIL).*?\(([\d.]+)=setup\[([\d.]+)\](?:\+cmd\[([\d.,]+)\])? seconds\)$", re.MULTILINE
 )
 
 
@@ -26,11 +26,12 @@ def rows(log: str, results: Path) -> Iterator[tuple[str, str, str]]:
     parts = [(found[1], int(found[2]), found.end()) for found in PART.finditer(log)]
     for (name, begin, start), (_, end, stop) in pairwise(parts):
         yield name, str(end - begin), ""
-        for environment, seconds, setup, _ in ENVIRONMENT.findall(log[start:stop]):
+        for environment, verdict, seconds, setup, _ in ENVIRONMENT.findall(log[start:stop]):
             own = [case for case in cases if case.environment == environment]
             passed, failed, skipped = junit.counts(own)
             told = f"{passed} passed, {failed} failed, {skipped} skipped" if own else ""
-            yield f"    {environment}", f"{float(seconds):.0f}", f"(installing: {float(setup):.0f} s) {told}".strip()
+            told = f"{'FAILED ' if verdict == 'FAIL' else ''}(installing: {float(setup):.0f} s) {told}".strip()
+            yield f"    {environment}", f"{float(seconds):.0f}", told
     if parts:
         yield "all", str(parts[-1][1]), ""
 

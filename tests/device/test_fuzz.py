@@ -1,6 +1,6 @@
 """Random programs on each device, forward and backward, against the reference in NumPy's float64.
 
-HYPOTHESIS_PROFILE decides how many a device gets: 25, in "ci" 100 (the same for the same tests), in "nightly" 500.
+HYPOTHESIS_PROFILE decides how many a device gets: 25, in "ci" the same for the same tests, in "nightly" 500.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from support.together import realize
 import needle as ndl
 from needle.errors import CaptureError
 
-EXAMPLES = {"ci": 100, "nightly": 500}.get(settings.get_current_profile_name(), 25)
+EXAMPLES = 500 if settings.get_current_profile_name() == "nightly" else 25
 
 #: The programs come in parts of so many, which processes can share among themselves. Each part draws its own.
 OF_A_PART = 5

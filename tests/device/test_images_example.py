@@ -16,6 +16,9 @@ for package in ("sklearn", "tqdm"):
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "images.py"
 
+#: Where Debian puts Fashion-MNIST, which takes minutes an epoch.
+DATA = Path("/usr/share/datasets/fashion-mnist")
+
 
 def images(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -23,6 +26,7 @@ def images(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.skipif(DATA.is_dir(), reason=f"the data is there: {DATA}")
 def test_digits_serve_where_there_is_no_data(device, tmp_path: Path) -> None:
     if device.name == "numpy":
         pytest.skip("too slow for a convolutional network")

@@ -12,6 +12,7 @@ import numpy as np
 import pyopencl as cl
 import pytest
 from support.limited import LimitedDevice
+from support.together import realize
 
 import needle as ndl
 from needle.backend.opencl.building import programs
@@ -33,6 +34,17 @@ LIMITS: dict[str, dict[str, Any]] = {
 }
 
 
+#: What each device runs in short: on each what its limits change, and all of them together every family several times.
+SHORT = {
+    "work-groups of 1": ("elementwise", "reductions", "gradients"),
+    "work-groups of 64, 16 KiB": ("reductions", "scans", "training"),
+    "work-groups of 100": ("elementwise", "reductions", "scans", "gradients"),
+    "work-groups of 256, 32 KiB": ("training",),
+    "a CPU with 32 KiB": ("scans", "gradients", "training"),
+    "a CPU without vectors": ("elementwise", "reductions"),
+}
+
+
 @pytest.fixture(scope="module", params=LIMITS)
 def limited(request: pytest.FixtureRequest) -> LimitedDevice:
     """A device with the limits of each entry of LIMITS."""
@@ -43,12 +55,21 @@ def limited(request: pytest.FixtureRequest) -> LimitedDevice:
     return LimitedDevice(real, LIMITS[request.param])
 
 
-@pytest.mark.parametrize("work", [w for w in WORK if w.__name__ != "half_storage"], ids=lambda w: w.__name__)
+@pytest.mark.parametrize(
+    ("limited", "work"),
+    [
+        pytest.param(name, work, marks=() if work.__name__ in SHORT[name] else pytest.mark.slow)
+        for name in LIMITS for work in WORK
+    ],
+    indirect=["limited"], ids=lambda value: getattr(value, "__name__", value),
+)  # fmt: skip
 def test_every_family_within_limits(limited: LimitedDevice, work: Any) -> None:
     results = []
     for where in (limited, ndl.device("numpy")):
         with where:
-            results.append([result.numpy() for result in work()])
+            tensors = [*work()]
+            realize(tensors)
+            results.append([tensor.numpy() for tensor in tensors])
     for actual, expected in zip(*results, strict=True):
         np.testing.assert_allclose(actual, expected, rtol=2e-5, atol=2e-5)
     assert limited.launches

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,10 @@ import needle as ndl
 
 cl = pytest.importorskip("pyopencl")
 
-from needle.backend.opencl.building.types import supported_dtypes  # noqa: E402
 from needle.backend.opencl.kernels.matmul import matmul  # noqa: E402
 from needle.backend.opencl.kernels.matmul_split import split  # noqa: E402
 from needle.backend.opencl.running.device import OpenCLDevice  # noqa: E402
 from needle.backend.opencl.shapes.launch_shape import LaunchShape  # noqa: E402
-from needle.backend.protocol import DeviceInfo  # noqa: E402
 
 SIZES = (1, 2, 13, 14, 15, 16, 17, 31, 32, 33, 100, 257)
 LAYOUTS = ("NN", "NT", "TN", "TT")
@@ -41,14 +40,6 @@ class View:
         return int(np.prod(self.shape))
 
 
-def cl_devices() -> list[Any]:
-    try:
-        return [d for platform in cl.get_platforms() for d in platform.get_devices()]
-    except cl.Error:
-        return []
-
-
-DEVICES = cl_devices()
 #: How each kernel path is forced: the device's own launch shape, one with little local memory, or tiles with
 #: work-groups of 256, 64 and 1.
 PATHS: dict[str, dict[str, int]] = {
@@ -60,15 +51,20 @@ PATHS: dict[str, dict[str, int]] = {
 }
 
 
-@pytest.fixture(scope="module", params=DEVICES, ids=lambda d: d.name)
-def opened(request: pytest.FixtureRequest) -> OpenCLDevice:
-    d = request.param
-    dtypes = supported_dtypes(d.extensions.split())
-    info = DeviceInfo(d.name, d.name, d.vendor, d.driver_version, "cpu", d.global_mem_size, dtypes)
-    return OpenCLDevice(info, d)
+@cache
+def again(device: OpenCLDevice) -> OpenCLDevice:
+    """The device once more for all tests here, whose launch shape they change."""
+    return OpenCLDevice(device.info, device.cl_device)
 
 
-@pytest.fixture(scope="module", params=PATHS)
+@pytest.fixture
+def opened(device: ndl.Device) -> OpenCLDevice:
+    if not isinstance(device, OpenCLDevice):
+        pytest.skip("its products are NumPy's")
+    return again(device)
+
+
+@pytest.fixture(params=PATHS)
 def target(opened: OpenCLDevice, request: pytest.FixtureRequest) -> Iterator[OpenCLDevice]:
     original = opened.launch_shape
     path = PATHS[request.param]

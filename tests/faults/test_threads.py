@@ -1,6 +1,6 @@
 """Several threads at once: on one device, on arrays that they share, and on two devices.
 
-Tests that take `first` and `second` run on every pair of devices (see conftest.py).
+Tests that take `first` and `second` run on pairs of devices (see conftest.py).
 """
 
 from __future__ import annotations

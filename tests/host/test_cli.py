@@ -19,18 +19,24 @@ def needle(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
     return subprocess.run(command, capture_output=True, text=True, env={**kept, **environment}, check=False)
 
 
-def test_every_device_has_a_row():
-    result = needle()
-    assert (result.returncode, result.stderr) == (0, "")
-    headings, *rows = result.stdout.split("\n\n")[0].splitlines()
+@pytest.fixture(scope="module")
+def listing() -> subprocess.CompletedProcess[str]:
+    return needle()
+
+
+def test_every_device_has_a_row(listing: subprocess.CompletedProcess[str]):
+    assert (listing.returncode, listing.stderr) == (0, "")
+    headings, *rows = listing.stdout.split("\n\n")[0].splitlines()
     assert headings.split() == ["NAME", "TYPE", "MEMORY", "FP64", "FP16", "DEVICE", "VENDOR", "DRIVER"]
     names = [row.split()[1 if row.startswith("*") else 0] for row in rows if "cannot be used" not in row]
     assert names == [info.name for info in ndl.devices()]
     assert sum(row.startswith("*") for row in rows) == 1
 
 
-def test_the_devices_under_test_are_usable_in_one_process(devices: tuple[str, ...]):
-    rows = needle().stdout.split("\n\n")[0].splitlines()[1:]
+def test_the_devices_under_test_are_usable_in_one_process(
+    devices: tuple[str, ...], listing: subprocess.CompletedProcess[str]
+):
+    rows = listing.stdout.split("\n\n")[0].splitlines()[1:]
     usable = [
         row.removeprefix("*").split()[0]
         for row, below in zip(rows, [*rows[1:], ""], strict=True)

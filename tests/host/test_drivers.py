@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -44,31 +45,36 @@ def entry(folder: Path, name: str, content: str) -> Path:
 # -- entries that cannot be used --------------------------------------------------------------------
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="where drivers are announced by files")
-@pytest.mark.parametrize(
-    ("name", "content", "problem"),
-    [
-        ("nvidia", "libnvidia-opencl-missing.so.1\n", "its library does not load: libnvidia-opencl-missing.so.1: "),
-        ("amdocl64", "/opt/nowhere/libamdocl64.so", "names /opt/nowhere/libamdocl64.so, which does not exist"),
-        ("acme", "libm.so.6", "libm.so.6 is no OpenCL driver"),
-        ("acme", "\n", "the file cannot be read or names no library"),
-    ],
-)
-def test_a_broken_entry_is_listed_with_the_reason(vendors: Path, name: str, content: str, problem: str) -> None:
-    file = entry(vendors, name, content)
-    lines = listed(OCL_ICD_VENDORS=str(vendors))
-    expected = {"nvidia": "nvidia", "amdocl64": "amd", "acme": "opencl"}[name]
-    found = [line for line in lines if str(file) in line]
-    assert len(found) == 1
-    assert found[0].startswith(f"{expected}|{file}: {problem}")
+#: By the names of broken entries: what they contain, and the device and the reason that are listed.
+BROKEN = {
+    "nvidia": (
+        "libnvidia-opencl-missing.so.1\n", "nvidia", "its library does not load: libnvidia-opencl-missing.so.1: "
+    ),
+    "amdocl64": ("/opt/nowhere/libamdocl64.so", "amd", "names /opt/nowhere/libamdocl64.so, which does not exist"),
+    "acme": ("libm.so.6", "opencl", "libm.so.6 is no OpenCL driver"),
+    "empty": ("\n", "opencl", "the file cannot be read or names no library"),
+    "damaged": ("{folder}/libdriver.so", "opencl", "its library does not load: {folder}/libdriver.so: "),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A folder with the entries of BROKEN, and what is listed where there are no others."""
+    folder = tmp_path_factory.mktemp("vendors")
+    (folder / "libdriver.so").write_bytes(b"not a library")
+    for name, (content, _, _) in BROKEN.items():
+        entry(folder, name, content.format(folder=folder))
+    return folder, listed(OCL_ICD_VENDORS=str(folder))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="where drivers are announced by files")
-def test_a_library_that_lacks_another_names_it(vendors: Path) -> None:
-    (vendors / "libdriver.so").write_bytes(b"not a library")
-    file = entry(vendors, "rusticl", str(vendors / "libdriver.so"))
-    (found,) = (line for line in listed(OCL_ICD_VENDORS=str(vendors)) if str(file) in line)
-    assert "its library does not load" in found and "libdriver.so" in found
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_entry_is_listed_with_the_reason(broken: tuple[Path, list[str]], name: str) -> None:
+    folder, lines = broken
+    _, device, problem = BROKEN[name]
+    (found,) = (line for line in lines if f"{folder / name}.icd" in line)
+    assert re.match(rf"{device}(:\d)?\|", found)
+    assert found.partition("|")[2].startswith(f"{folder / name}.icd: {problem.format(folder=folder)}")
 
 
 def test_a_broken_driver_does_not_take_the_name_of_one_that_works(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from support.lines import can_multiply
 from support.programs import FusedProgram, programs, run
 from support.reference import World
@@ -28,7 +28,6 @@ def test_a_product_that_is_drawn_exists_and_is_small(a: tuple, b: tuple, possibl
     assert can_multiply(a, b) == possible
 
 
-@settings(max_examples=100)
 @given(program=programs())
 def test_a_program_has_10_to_40_operations(program: FusedProgram) -> None:
     computing = [line for line in program.lines if re.match(r"t\d+ = |\w+\[.*\] = ", line)]

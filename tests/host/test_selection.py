@@ -9,45 +9,36 @@ from support.processes import report
 import needle as ndl
 
 TESTS = Path(__file__).parents[1]
+FUZZ, CACHES, CLI = (str(TESTS / name) for name in ("device/test_fuzz.py", "faults/test_caches.py", "host/test_cli.py"))
 DEVICE = ("-m", "device and not slow and not large")
 
 
-def test_random_programs_run_in_the_environment_of_each_device() -> None:
-    file = str(TESTS / "device" / "test_fuzz.py")
-    said = report("--collect-only", "-q", *DEVICE, file, NEEDLE_TEST_DEVICES="numpy", HYPOTHESIS_PROFILE="ci")
-    assert any(line.endswith("test_fuzz.py::test_random_programs[numpy-0]") for line in said.splitlines())
-
-
-def test_caches_are_tested_in_the_environment_of_each_device_and_not_in_anothers() -> None:
-    names = [info.name for info in ndl.devices() if info.problem is None and info.name != "numpy"]
-    file = str(TESTS / "faults" / "test_caches.py")
-    for name in names:
-        said = report("--collect-only", "-q", *DEVICE, file, NEEDLE_TEST_DEVICES=name)
-        found = {
-            line.split("[")[1].rstrip("]") for line in said.splitlines() if "test_two_processes_start_cold" in line
-        }
-        assert found == {f"{name}-4"}
+def test_random_programs_and_caches_are_tested_in_the_environment_of_a_device() -> None:
+    """Each on that device and on no other; the programs are the same each time in CI."""
+    name = next(info.name for info in ndl.devices() if info.problem is None)
+    said = report("--collect-only", "-v", *DEVICE, FUZZ, CACHES, NEEDLE_TEST_DEVICES=name, HYPOTHESIS_PROFILE="ci")
+    found = {
+        test: {line.split("[")[1].split("-")[0] for line in said.splitlines() if f"{test}[" in line}
+        for test in ("test_random_programs", "test_two_processes_start_cold")
+    }
+    assert found == {test: {name} for test in found}
+    assert "hypothesis profile 'ci'" in said and "derandomize=True" in said
 
 
 def test_a_nightly_run_draws_other_examples_each_time() -> None:
     """Also where the variable CI is set, from which hypothesis takes that the same are wanted."""
-    file = str(TESTS / "device" / "test_fuzz.py")
-    for profile, expected in (("ci", True), ("nightly", False)):
-        said = report("--collect-only", "-v", file, NEEDLE_TEST_DEVICES="numpy", HYPOTHESIS_PROFILE=profile, CI="true")
-        assert f"hypothesis profile '{profile}'" in said
-        assert ("derandomize=True" in said) == expected
+    said = report("--collect-only", "-v", FUZZ, NEEDLE_TEST_DEVICES="numpy", HYPOTHESIS_PROFILE="nightly", CI="true")
+    assert "hypothesis profile 'nightly'" in said and "derandomize=True" not in said
 
 
-def test_an_environment_without_its_device_is_no_failure() -> None:
-    file = str(TESTS / "device" / "test_fuzz.py")
-    assert "skipped" in report(*DEVICE, file, NEEDLE_TEST_DEVICES="nowhere", NEEDLE_TEST_MISSING="skip")
-
-
-def test_the_first_lines_say_why_everything_is_skipped() -> None:
-    file = str(TESTS / "host" / "test_cli.py")
-    said = report("-k", "version", file, NEEDLE_TEST_DEVICES="nowhere", NEEDLE_TEST_MISSING="skip")
+def test_an_environment_without_its_device_is_no_failure_and_its_first_lines_say_why() -> None:
+    which = ("-k", "version or random_programs", FUZZ, CLI)
+    said = report(*which, NEEDLE_TEST_DEVICES="nowhere", NEEDLE_TEST_MISSING="skip")
     head, _, rest = said.partition("collected ")
     assert "every test is skipped: no device 'nowhere': there is only" in head
-    assert "1 skipped" in rest and "passed" not in rest
-    said = report("-k", "version", file, NEEDLE_TEST_DEVICES="numpy", NEEDLE_TEST_MISSING="skip")
+    assert "skipped" in rest and "passed" not in rest
+
+
+def test_where_the_device_is_there_nothing_is_said_of_skipping() -> None:
+    said = report("-k", "version", CLI, NEEDLE_TEST_DEVICES="numpy", NEEDLE_TEST_MISSING="skip")
     assert "is skipped" not in said and "1 passed" in said

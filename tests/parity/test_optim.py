@@ -1,4 +1,4 @@
-"""Optimisers: the parameters after 50 steps on one model and one batch, with every option."""
+"""Optimisers: the parameters after 20 steps on one model and one batch, with every option."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 import needle as ndl
 from needle import optim
 
-STEPS = 50
+STEPS = 20
 
 OPTIONS = [
     ("SGD", {"lr": 0.05}),
@@ -65,7 +65,7 @@ def step(optimizer, loss):
 
 
 @pytest.mark.parametrize(("name", "options"), OPTIONS, ids=lambda value: str(value).replace(" ", ""))
-def test_fifty_steps(parity, name, options):
+def test_twenty_steps(parity, name, options):
     ours, theirs, our_loss, their_loss = losses(parity)
     optimizer = getattr(optim, name)(ours, **options)
     reference = getattr(torch.optim, name)(theirs, **options)
@@ -139,7 +139,7 @@ def test_lbfgs(parity, options):
 
         return evaluate
 
-    for i in range(6):
+    for i in range(3):
         found, expected = optimizer.step(closure(optimizer, our_loss)), reference.step(closure(reference, their_loss))
         parity.close(found, expected, f"loss of step {i}", rtol=1e-6)
     for w, v in zip(ours, theirs, strict=True):
