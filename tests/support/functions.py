@@ -42,7 +42,7 @@ UNARY: dict[str, tuple[Callable[[Array], Array], Callable[[Array, Array], Array]
     "exp": (np.exp, lambda x, y: y, 6, 0),
     "expm1": (np.expm1, lambda x, y: y + 1, 6, 0),
     "gelu": (
-        lambda x: x * 0.5 * (1 + _erf(x / math.sqrt(2))),
+        lambda x: np.where(np.isneginf(x), 0, x * 0.5 * (1 + _erf(x / math.sqrt(2)))),
         lambda x, y: 0.5 + 0.5 * _erf(x / math.sqrt(2)) + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi),
         16,
         16,
@@ -54,7 +54,12 @@ UNARY: dict[str, tuple[Callable[[Array], Array], Callable[[Array, Array], Array]
     "reciprocal": (np.reciprocal, lambda x, y: -y * y, 3, 0),
     "rsqrt": (lambda x: 1 / np.sqrt(x), lambda x, y: -0.5 * y / x, 4, 0),
     "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), lambda x, y: y * (1 - y), 8, 0),
-    "silu": (lambda x: x / (1 + np.exp(-x)), lambda x, y: (1 + x * (1 - sigmoid(x))) * sigmoid(x), 8, 8),
+    "silu": (
+        lambda x: np.where(np.isneginf(x), 0, x / (1 + np.exp(-x))),
+        lambda x, y: (1 + x * (1 - sigmoid(x))) * sigmoid(x),
+        8,
+        8,
+    ),
     "sin": (np.sin, lambda x, y: np.cos(x), 6, 0),
     "sinh": (np.sinh, lambda x, y: np.cosh(x), 6, 0),
     "softplus": (lambda x: np.logaddexp(x, 0), lambda x, y: sigmoid(x), 8, 0),
