@@ -70,6 +70,7 @@ CASES: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("transpose of a vector", lambda: ndl.transpose(ndl.ones(3)), ValueError, "two axes; x has shape"),
     ("squeeze", lambda: ndl.squeeze(x(), 0), ValueError, r"axis=0 of shape \(2, 3\) cannot be squeezed: its size is 2"),
     ("expand_dims", lambda: ndl.expand_dims(x(), 4), ValueError, "axis=4 is out of range"),
+    ("expand_dims as an index", lambda: ndl.expand_dims(x(), 4), IndexError, "axis=4 is out of range"),
     ("flip", lambda: ndl.flip(x(), 2), ValueError, "axis=2 is out of range for an array of 2 dimensions"),
     ("an axis that is no int", lambda: ndl.sum(x(), 0.5), TypeError, "axis=0.5 must be an int"),
     ("a shape that is none", lambda: ndl.zeros(2.5), TypeError, "shape=2.5 must be an int or a sequence of ints"),
