@@ -9,7 +9,7 @@ import numpy as np
 
 from needle.array.operators import operator
 from needle.dtypes import DType, integer_limits, is_bool, is_float, is_integer, is_signed
-from needle.ops.base import SCALARS, elementwise, takes_tensor
+from needle.ops.base import SCALARS, elementwise, takes_tensor, written
 from needle.ops.comparison import (
     equal,
     greater,
@@ -292,8 +292,10 @@ def _is_above(limit: Any, dtype: DType) -> bool:
 
 
 @takes_tensor
-def clip(x: Tensor, min: Tensor | float | None = None, max: Tensor | float | None = None) -> Tensor:
-    """x limited to [min, max], either of which may be None; NaN if x or a limit is NaN.
+def clip(
+    x: Tensor, min: Tensor | float | None = None, max: Tensor | float | None = None, *, out: Tensor | None = None
+) -> Tensor:
+    """x limited to [min, max], either of which may be None; NaN if x or a limit is NaN. It may be written into `out`.
 
     The gradient is that of x inside the limits and on them (and at NaN), and zero outside.
     """
@@ -302,7 +304,8 @@ def clip(x: Tensor, min: Tensor | float | None = None, max: Tensor | float | Non
         result = where(logical_or(result >= min, isnan(result)), result, min)
     if max is not None and not _is_above(max, x.dtype):
         result = where(logical_or(result <= max, isnan(result)), result, max)
-    return result
+    limited: Tensor = written(result, out)
+    return limited
 
 
 @takes_tensor
