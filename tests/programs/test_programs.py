@@ -17,6 +17,12 @@ import needle as ndl
 HERE = Path(__file__).parent
 FOLDERS = {"for_numpy": "numpy", "for_torch": "torch"}
 
+#: Programs of long chains, or much like others, whose kernels take long to compile.
+LONG = {
+    "adversarial_example", "autoencoder", "gaussian_process", "pendulum", "support_vectors", "threshold_by_otsu",
+    "wave_on_a_string",
+}  # fmt: skip
+
 #: Relative and absolute tolerance: those of float32, in which needle computes what NumPy computes in float64.
 CLOSE = (2e-4, 2e-5)
 
@@ -80,7 +86,9 @@ def cases() -> list[Any]:
     for folder, library in FOLDERS.items():
         for file in sorted((HERE / folder).glob("*.py")):
             names = re.findall(r"^def (\w+)\(\):$", file.read_text(), flags=re.MULTILINE)
-            found += [pytest.param(file, library, name, id=f"{library}-{file.stem}-{name}") for name in names]
+            for name in names:
+                marks = [pytest.mark.slow] if name in LONG else []
+                found.append(pytest.param(file, library, name, id=f"{library}-{file.stem}-{name}", marks=marks))
     return found
 
 
