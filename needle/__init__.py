@@ -10,7 +10,9 @@
 Importing needle opens no device and prints nothing.
 """
 
+import sys as _sys
 from contextlib import suppress as _suppress
+from types import ModuleType as _ModuleType
 
 from needle import autograd as autograd
 from needle import data as data
@@ -53,7 +55,18 @@ __version__ = "0.1.0"
 __array_api_version__ = namespace.ARRAY_API_VERSION
 __array_namespace_info__ = namespace.ArrayNamespaceInfo
 
+# PyTorch's names of dtypes, of which the first is the standard's as well.
 bool = bool_
+half, float, double, short, int, long = float16, float32, float64, int16, int32, int64
+
+
+class _Callable(_ModuleType):
+    """The package `needle.array`, which is NumPy's function `array` as well: `ndl.array([1.0, 2.0])`."""
+
+    __call__ = staticmethod(tensor)
+
+
+_sys.modules["needle.array"].__class__ = _Callable
 
 with _suppress(ImportError):  # einops finds tensors by a class that this module declares
     from needle.interop import einops as _einops  # noqa: F401

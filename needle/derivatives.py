@@ -7,6 +7,7 @@ function of a function instead.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -199,3 +200,6 @@ def hvp(f: Callable[..., Any], inputs: Any, v: Any, create_graph: bool = False) 
 
 autograd.grad, autograd.jacobian, autograd.hessian = grad, jacobian, hessian
 autograd.vjp, autograd.jvp, autograd.hvp = vjp, jvp, hvp
+
+#: PyTorch's name of this module.
+autograd.functional = sys.modules[f"{autograd.__name__}.functional"] = sys.modules[__name__]

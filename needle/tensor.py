@@ -77,7 +77,7 @@ class Tensor(InPlace, NumpyFunctions, FamiliarMethods, DTypeMethods, DLPackMetho
     @property
     def size(self) -> Size:
         """The number of elements; called, as in PyTorch, the shape."""
-        return Size(self.cached_data.shape, self.cached_data.size)
+        return Size(self.cached_data.size, self.cached_data.shape)
 
     @property
     def nbytes(self) -> int:

@@ -60,6 +60,7 @@ from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from needle.dtypes import DTypeLike
+from needle.ops.sorting import RankedResult
 
 Result = TypeVar("Result")
 

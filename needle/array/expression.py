@@ -143,6 +143,8 @@ def check_scalar(value: Any, dtype: DType) -> Scalar:
     """`value` as a Python scalar that `dtype` can hold. Raises OverflowError where it cannot."""
     if isinstance(value, np.generic):
         value = value.item()
+    elif value.__class__ not in _SCALAR_CLASSES:  # a subclass, as of an enumeration
+        value = int(value) if isinstance(value, int) else float(value)
     join_scalar(dtype, value)
     if is_float(dtype) and isinstance(value, int):
         try:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from needle.dtypes import DTypeLike
+from needle.ops.sorting import RankedResult
 
 Result = TypeVar("Result")
 
@@ -31,10 +32,10 @@ class Methods(Generic[Result]):
     def allclose(self, y: Result | float = 0.0, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
         """Whether `isclose` holds of all elements: a Python bool, for which the host waits for the device."""
 
-    def amax(self, axis: Axes = None, keepdims: bool = False, *, dim: Axes = None, dims: Axes = None, axes: Axes = None, keepdim: bool = False) -> Result:
+    def amax(self, axis: Axes | Result = None, keepdims: bool = False, *, dim: Axes | Result = None, dims: Axes | Result = None, axes: Axes | Result = None, keepdim: bool = False) -> Result:
         """The largest element over `axis`; NaN if there is a NaN. Raises ValueError over an empty axis."""
 
-    def amin(self, axis: Axes = None, keepdims: bool = False, *, dim: Axes = None, dims: Axes = None, axes: Axes = None, keepdim: bool = False) -> Result:
+    def amin(self, axis: Axes | Result = None, keepdims: bool = False, *, dim: Axes | Result = None, dims: Axes | Result = None, axes: Axes | Result = None, keepdim: bool = False) -> Result:
         """The smallest element over `axis`; NaN if there is a NaN. Raises ValueError over an empty axis."""
 
     def any(self, axis: Axes = None, keepdims: bool = False, *, dim: Axes = None, dims: Axes = None, axes: Axes = None, keepdim: bool = False) -> Result:
@@ -112,8 +113,8 @@ class Methods(Generic[Result]):
     def chunk(self, chunks: int = 1, axis: int = 0, *, dim: int = 0, dims: int = 0, axes: int = 0) -> list[Result]:
         """At most `chunks` views of x along `axis`, all of one size but the last, which may be smaller; as PyTorch's."""
 
-    def clamp(self, min: Result | float | None = None, max: Result | float | None = None) -> Result:
-        """x limited to [min, max], either of which may be None; NaN if x or a limit is NaN."""
+    def clamp(self, min: Result | float | None = None, max: Result | float | None = None, *, out: Result | None = None) -> Result:
+        """x limited to [min, max], either of which may be None; NaN if x or a limit is NaN. It may be written into `out`."""
 
     def clamp_max(self, max: Any = None) -> Result:
         """x, but not above `max`."""
@@ -121,8 +122,8 @@ class Methods(Generic[Result]):
     def clamp_min(self, min: Any = None) -> Result:
         """x, but not below `min`."""
 
-    def clip(self, min: Result | float | None = None, max: Result | float | None = None) -> Result:
-        """x limited to [min, max], either of which may be None; NaN if x or a limit is NaN."""
+    def clip(self, min: Result | float | None = None, max: Result | float | None = None, *, out: Result | None = None) -> Result:
+        """x limited to [min, max], either of which may be None; NaN if x or a limit is NaN. It may be written into `out`."""
 
     def copysign(self, y: Result | float) -> Result:
         """|x| with the sign of y, that of a zero or a NaN too. The gradient at x = 0 is 0."""
@@ -244,7 +245,7 @@ class Methods(Generic[Result]):
     def isnan(self) -> Result:
         """Whether x is NaN, as bool."""
 
-    def kthvalue(self, k: int, axis: int = -1, keepdims: bool = False, *, diagonal: int, dim: int = -1, dims: int = -1, axes: int = -1, keepdim: bool = False) -> tuple[Result, Result]:
+    def kthvalue(self, k: int, axis: int = -1, keepdims: bool = False, *, diagonal: int, dim: int = -1, dims: int = -1, axes: int = -1, keepdim: bool = False) -> RankedResult:
         """The k-th smallest element along `axis`, counted from 1, and its int64 position (PyTorch)."""
 
     def le(self, y: Result | float) -> Result:
@@ -304,7 +305,7 @@ class Methods(Generic[Result]):
     def matmul(self, b: Result) -> Result:
         """The matrix product of `a` (..., M, K) and `b` (..., K, N), as NumPy's `matmul`."""
 
-    def max(self, axis: Axes = None, keepdims: bool = False, *, dim: Axes = None, dims: Axes = None, axes: Axes = None, keepdim: bool = False) -> Result:
+    def max(self, axis: Axes | Result = None, keepdims: bool = False, *, dim: Axes | Result = None, dims: Axes | Result = None, axes: Axes | Result = None, keepdim: bool = False) -> Result:
         """The largest element over `axis`; NaN if there is a NaN. Raises ValueError over an empty axis."""
 
     def maximum(self, y: Result | float) -> Result:
@@ -316,7 +317,7 @@ class Methods(Generic[Result]):
     def median(self, axis: int | None = None, keepdims: bool = False, *, dim: int | None = None, dims: int | None = None, axes: int | None = None, keepdim: bool = False) -> Result:
         """The median along `axis`, or of all elements; of an even number the mean of the two in the middle (NumPy)."""
 
-    def min(self, axis: Axes = None, keepdims: bool = False, *, dim: Axes = None, dims: Axes = None, axes: Axes = None, keepdim: bool = False) -> Result:
+    def min(self, axis: Axes | Result = None, keepdims: bool = False, *, dim: Axes | Result = None, dims: Axes | Result = None, axes: Axes | Result = None, keepdim: bool = False) -> Result:
         """The smallest element over `axis`; NaN if there is a NaN. Raises ValueError over an empty axis."""
 
     def minimum(self, y: Result | float) -> Result:
@@ -484,7 +485,7 @@ class Methods(Generic[Result]):
     def tile(self, *repetitions: Any) -> Result:
         """x repeated as a whole, so many times along each axis: `tile(x, (2, 3))` or `tile(x, 2, 3)`."""
 
-    def topk(self, k: int, axis: int = -1, largest: bool = True, sorted: bool = True, *, diagonal: int, dim: int = -1, dims: int = -1, axes: int = -1) -> tuple[Result, Result]:
+    def topk(self, k: int, axis: int = -1, largest: bool = True, sorted: bool = True, *, diagonal: int, dim: int = -1, dims: int = -1, axes: int = -1) -> RankedResult:
         """The `k` largest elements along `axis`, or the smallest, and their int64 positions (PyTorch)."""
 
     def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1, *, dtype: DTypeLike = None) -> Result:
@@ -510,6 +511,9 @@ class Methods(Generic[Result]):
 
     def unflatten(self, dim: int = 0, sizes: Sequence[int] = (-1,)) -> Result:
         """x with axis `dim` cut into axes of `sizes`, one of which may be -1; the inverse of `flatten`."""
+
+    def unfold(self, dimension: int, size: int, step: int = 1) -> Result:
+        """All windows of `size` elements along an axis, `step` apart, copied along a new last axis (PyTorch's method)."""
 
     def unsqueeze(self, dim: int = 0) -> Result:
         """`expand_dims` under PyTorch's name: a view with a new axis of size 1 at `dim` of the result."""

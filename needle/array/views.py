@@ -8,6 +8,8 @@ from functools import lru_cache
 from math import gcd, prod
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from needle.dtypes import Shape
 from needle.strides import Strides, broadcast_strides, contiguous_strides
 
@@ -37,13 +39,16 @@ def as_shape(shape: Any, name: str = "shape") -> Shape:
 
 
 def normalize_axis(axis: int, ndim: int) -> int:
-    """`axis` counted from the front. Raises ValueError where an array of `ndim` axes has no such axis."""
+    """`axis` counted from the front.
+
+    Where an array of `ndim` axes has no such axis, raises NumPy's AxisError, which is a ValueError and an IndexError.
+    """
     try:
         index = operator.index(axis)
     except TypeError:
         raise TypeError(f"axis={axis!r} must be an int") from None
     if not -ndim <= index < ndim:
-        raise ValueError(f"axis={index} is out of range for an array of {ndim} dimensions")
+        raise np.exceptions.AxisError(f"axis={index} is out of range for an array of {ndim} dimensions")
     return index % ndim
 
 

@@ -26,5 +26,6 @@ hessian: Callable[..., Any]
 vjp: Callable[..., Any]
 jvp: Callable[..., Any]
 hvp: Callable[..., Any]
+functional: Any
 
 __all__ = ["Op", "Value", "enable_grad", "is_grad_enabled", "no_grad"]

@@ -23,7 +23,7 @@ from needle.ops.arithmetic import (
     subtract,
     trunc,
 )
-from needle.ops.arranging import array_split, moveaxis, unstack
+from needle.ops.arranging import array_split, moveaxis, unstack, vstack
 from needle.ops.comparison import (
     bitwise_and,
     bitwise_invert,
@@ -41,27 +41,31 @@ from needle.ops.comparison import (
     logical_xor,
     not_equal,
 )
+from needle.ops.compositions import clone, deg2rad, rad2deg
 from needle.ops.creation import asarray
 from needle.ops.floats import copysign, hypot, lerp, logaddexp, nextafter
 from needle.ops.matmul import matmul
 from needle.ops.reductions import max, min
-from needle.ops.shape import concat, permute_dims, split, swapaxes
+from needle.ops.shape import broadcast_arrays, concat, permute_dims, split, swapaxes
 from needle.ops.softmax import log_softmax, logsumexp, softmax
 from needle.ops.trigonometric import acos, acosh, asin, asinh, atan, atan2, atanh
 
 __all__ = [
     "absolute", "amax", "amin", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "as_tensor",
-    "bitwise_not", "bmm", "cat", "clamp", "concatenate", "div", "eq", "fix", "ge", "gt", "invert", "le", "left_shift",
-    "lt", "mm", "movedim", "mul", "ne", "neg", "permute", "power", "right_shift", "rint", "sub", "swapdims",
+    "asanyarray", "ascontiguousarray", "bitwise_not", "bmm", "broadcast_tensors", "cat", "clamp", "concatenate",
+    "copy", "degrees", "div", "eq", "fabs", "fix", "ge", "gt", "invert", "le", "left_shift", "lt", "mm", "movedim",
+    "mul", "ne", "neg", "permute", "power", "radians", "right_shift", "rint", "row_stack", "sub", "swapdims",
     "tensor_split", "true_divide", "unbind",
 ]  # fmt: skip
 
 cat = concatenate = concat
 amax, amin = max, min
-absolute = abs
+absolute = fabs = abs
+degrees, radians = rad2deg, deg2rad
 sub, mul, div, true_divide, neg = subtract, multiply, divide, divide, negative
 power = pow
 clamp = clip
+copy = clone
 fix, rint = trunc, round
 eq, ne, lt, le, gt, ge = equal, not_equal, less, less_equal, greater, greater_equal
 bitwise_not = invert = bitwise_invert
@@ -71,7 +75,8 @@ arctan2 = atan2
 mm = bmm = matmul
 movedim, swapdims, permute = moveaxis, swapaxes, permute_dims
 unbind, tensor_split = unstack, array_split
-as_tensor = asarray
+as_tensor = asanyarray = ascontiguousarray = asarray
+broadcast_tensors, row_stack = broadcast_arrays, vstack
 
 #: Functions that are methods under these names: those that PyTorch's tensors or NumPy's arrays have as methods.
 METHODS = {

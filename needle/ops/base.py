@@ -25,9 +25,10 @@ from needle.array import NDArray, recording
 from needle.array.expression import SCALARS as SCALARS
 from needle.array.methods import Methods
 from needle.array.operators import TABLE, operator
-from needle.autograd import Op, Overwritten, Value, apply
+from needle.autograd import Op, Overwritten, Value, apply, make_value
 from needle.backend.records import Elementwise, Reference, Typing
-from needle.dtypes import DType, compute_dtype
+from needle.backend.registry import default_device
+from needle.dtypes import DType, Scalar, compute_dtype, dtype_of_scalar
 from needle.ops.keywords import other_names
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class ElementwiseOp(Op):
         for arg in args:
             if not isinstance(arg, _OPERANDS):
                 return apply(self, as_operands(self.name, args))
+        if isinstance(args[0], SCALARS) and all(isinstance(arg, SCALARS) for arg in args):
+            args = (_of_scalar(args[0]), *args[1:])
         return apply(self, args)
 
     def compute(self, *arrays: Any) -> NDArray:
@@ -89,6 +92,12 @@ class ElementwiseOp(Op):
                 grad, output = grad.astype(dtype), output.astype(dtype)
             args = tuple([_as_computed(arg, dtype) for arg in args])
         return self.gradients[index](grad, output, *args)
+
+
+def _of_scalar(number: Scalar) -> Value:
+    """A number alone as a tensor on the default device, in its default dtype: `ndl.sqrt(2)`."""
+    dtype = dtype_of_scalar(number)
+    return make_value(recording.constant((), number, dtype, default_device()))
 
 
 def _as_computed(arg: Any, dtype: DType) -> Any:
@@ -133,7 +142,8 @@ def elementwise(
     there is one for each. `sample` is the range, or the ranges, in which tests draw the operands. `method` makes
     the function a method as well; a function of one operand is one if NumPy's arrays or PyTorch's tensors have it.
 
-    The first operand may also be given by the name `input`, as in PyTorch.
+    The first operand may also be given by the name `input`, as in PyTorch. With `out=`, a tensor, the result is written
+    into it as `out[...] = result` writes, and it is returned.
     """
 
     def declare(function: F) -> F:
@@ -146,7 +156,10 @@ def elementwise(
 
         @functools.wraps(function)
         def public(*args: Any, **kwargs: Any) -> Any:
-            return op(*(_positional(name, signature, args, kwargs) if kwargs else args))
+            if not kwargs:
+                return op(*args)
+            out = kwargs.pop("out", None)
+            return written(op(*_positional(name, signature, args, kwargs)), out)
 
         ranges = sample if isinstance(sample[0], tuple) else (sample,) * arity
         doc = inspect.getdoc(function) or ""
@@ -169,6 +182,14 @@ def _positional(
         return signature.bind(*args, **kwargs).args
     except TypeError as error:
         raise TypeError(f"{name}: {error}") from None
+
+
+def written(result: Any, out: Any) -> Any:
+    """The result, or `out` with the result written into it where a caller gave one."""
+    if out is None:
+        return result
+    out[...] = result
+    return out
 
 
 def method(function: F) -> F:

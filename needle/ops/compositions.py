@@ -16,21 +16,27 @@ from needle.ops.linalg.norms import vector_norm
 from needle.ops.linalg.products import addmm
 from needle.ops.matmul import matmul
 from needle.ops.reductions import max, mean, min, sum
-from needle.ops.shape import astype, expand_dims, flip, reshape, swapaxes
+from needle.ops.shape import Copy, astype, expand_dims, flip, reshape, swapaxes
 from needle.ops.triangles import diagonal
 
 if TYPE_CHECKING:
     from needle.tensor import Tensor
 
 __all__ = [
-    "addcdiv", "addcmul", "aminmax", "baddbmm", "clamp_max", "clamp_min", "corrcoef", "cov", "deg2rad", "dist", "exp2",
-    "fliplr", "flipud", "isneginf", "isposinf", "logit", "nanmean", "nansum", "rad2deg", "select", "t", "xlogy",
+    "addcdiv", "addcmul", "aminmax", "baddbmm", "clamp_max", "clamp_min", "clone", "corrcoef", "cov", "deg2rad", "dist",
+    "exp2", "fliplr", "flipud", "isneginf", "isposinf", "logit", "nanmean", "nansum", "rad2deg", "select", "t", "xlogy",
 ]  # fmt: skip
 
 Axes = int | Sequence[int] | None
 
 
-# -- views ------------------------------------------------------------------------------------------
+# -- views and copies -------------------------------------------------------------------------------
+
+
+@takes_tensor
+def clone(x: Tensor) -> Tensor:
+    """A copy of x in memory of its own, through which gradients flow back."""
+    return Copy()(x)
 
 
 @takes_tensor
@@ -186,11 +192,13 @@ def dist(x: Tensor, y: Tensor, p: float = 2) -> Tensor:
 
 
 @takes_tensor
-def cov(x: Tensor, *, correction: float = 1) -> Tensor:
+def cov(x: Tensor, *, rowvar: bool = True, correction: float = 1) -> Tensor:
     """The covariances of the rows of x, (variables, observations), divided by their number less `correction`.
 
-    A vector is one variable, and its variance has no axes. Raises ValueError for more than two axes.
+    A vector is one variable, and its variance has no axes. Without `rowvar` the columns are the variables. Raises
+    ValueError for more than two axes.
     """
+    x = x if rowvar or x.ndim < 2 else swapaxes(x)
     if x.ndim > 2:
         raise ValueError(f"cov: x has shape {x.shape}; variables and observations are its only axes")
     rows = reshape(astype(x, float_for(x.dtype)), (1, -1)) if x.ndim < 2 else astype(x, float_for(x.dtype))
@@ -200,9 +208,9 @@ def cov(x: Tensor, *, correction: float = 1) -> Tensor:
 
 
 @takes_tensor
-def corrcoef(x: Tensor) -> Tensor:
-    """The correlation coefficients of the rows of x, from -1 to 1."""
-    found = cov(x)
+def corrcoef(x: Tensor, rowvar: bool = True) -> Tensor:
+    """The correlation coefficients of the rows of x, or without `rowvar` of its columns, from -1 to 1."""
+    found = cov(x, rowvar=rowvar)
     if found.ndim == 0:
         return found / found
     size = diagonal(found).sqrt()

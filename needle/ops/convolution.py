@@ -21,7 +21,7 @@ from needle.ops.shape import astype
 if TYPE_CHECKING:
     from needle.tensor import Tensor
 
-__all__ = ["convolve", "convolve_transposed"]
+__all__ = ["convolution", "convolution_transposed"]
 
 Signature = tuple[tuple[Shape, DType], ...]
 Window = tuple[slice, ...]
@@ -239,7 +239,7 @@ class ConvolveWeights(_Convolution):
 # -- the functions ----------------------------------------------------------------------------------
 
 
-def convolve(
+def convolution(
     x: Tensor, weight: Tensor, stride: Shape, padding: tuple[tuple[int, int], ...], dilation: Shape, groups: int = 1
 ) -> Tensor:
     """The cross-correlation of `x` with `weight`, which neural networks call convolution.
@@ -249,39 +249,39 @@ def convolve(
     before and after the places, have an entry for each axis. Raises ValueError, naming the argument, for sizes that do
     not fit, TypeError for what is no float.
     """
-    x, weight = _operands("convolve", x, weight)
-    axes = _check_ranks("convolve", x, weight, stride, padding, dilation)
-    _check_groups("convolve", x.shape[1], weight.shape, groups, transposed=False)
+    x, weight = _operands("convolution", x, weight)
+    axes = _check_ranks("convolution", x, weight, stride, padding, dilation)
+    _check_groups("convolution", x.shape[1], weight.shape, groups, transposed=False)
     before, after = tuple(p[0] for p in padding), tuple(p[1] for p in padding)
     size = output_size(x.shape[2:], weight.shape[2:], stride, before, after, dilation)
     for axis in range(axes):
         reach, there = dilation[axis] * (weight.shape[2 + axis] - 1) + 1, x.shape[2 + axis] + sum(padding[axis])
         if weight.shape[2 + axis] < 1 or reach > there:
             raise ValueError(
-                f"convolve: weight={weight.shape} has a kernel that reaches over {reach} places of axis {2 + axis}; it "
-                f"must reach over at least 1, and no more than the {there} of the padded input"
+                f"convolution: weight={weight.shape} has a kernel that reaches over {reach} places of axis {2 + axis}; "
+                f"it must reach over at least 1, and no more than the {there} of the padded input"
             )
     return Convolve(stride, before, dilation, groups, size)(x, weight)
 
 
-def convolve_transposed(
+def convolution_transposed(
     y: Tensor, weight: Tensor, stride: Shape, padding: Shape, extra: Shape, dilation: Shape, groups: int = 1
 ) -> Tensor:
-    """The gradient of `convolve` with respect to its input, as an operation of its own.
+    """The gradient of `convolution` with respect to its input, as an operation of its own.
 
     `y` is (N, G * K, *places), `weight` (G * K, C, *taps); the result is (N, G * C, *outputs), with `extra` places at
-    the end of each axis beyond the smallest that a convolution would make `y` of. Raises what `convolve` does.
+    the end of each axis beyond the smallest that a convolution would make `y` of. Raises what `convolution` does.
     """
-    y, weight = _operands("convolve_transposed", y, weight)
-    axes = _check_ranks("convolve_transposed", y, weight, stride, padding, dilation)
-    _check_groups("convolve_transposed", y.shape[1], weight.shape, groups, transposed=True)
+    y, weight = _operands("convolution_transposed", y, weight)
+    axes = _check_ranks("convolution_transposed", y, weight, stride, padding, dilation)
+    _check_groups("convolution_transposed", y.shape[1], weight.shape, groups, transposed=True)
     size = tuple(
         (y.shape[2 + a] - 1) * stride[a] - 2 * padding[a] + dilation[a] * (weight.shape[2 + a] - 1) + 1 + extra[a]
         for a in range(axes)
     )
     if min(size) < 1 or min(weight.shape[2:]) < 1:
         raise ValueError(
-            f"convolve_transposed: the result of input {y.shape}, weight {weight.shape} and padding={padding} would "
+            f"convolution_transposed: the result of input {y.shape}, weight {weight.shape} and padding={padding} would "
             f"have sizes {size}; each must be at least 1"
         )
     return ConvolveTransposed(stride, padding, dilation, groups, size)(y, weight)

@@ -41,6 +41,7 @@ __all__ = [
     "from_numpy",
     "full",
     "full_like",
+    "identity",
     "linspace",
     "ones",
     "ones_like",
@@ -302,6 +303,11 @@ def linspace(
     wanted = as_dtype(dtype) if dtype is not None else DEFAULT_FLOAT
     values = converted(np.linspace(start, stop, num, endpoint=endpoint), wanted)
     return as_tensor(NDArray.from_numpy(values, as_device(device)))
+
+
+def identity(n: int, dtype: DTypeLike = None, device: DeviceLike = None) -> Tensor:
+    """A square matrix with ones on its diagonal and zeros elsewhere (NumPy)."""
+    return eye(n, dtype=dtype, device=device)
 
 
 def eye(

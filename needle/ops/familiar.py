@@ -56,14 +56,17 @@ class Size(int):
 
     shape: Shape
 
-    def __new__(cls, shape: Shape, count: int) -> Size:
-        """The number `count` of the elements of `shape`."""
+    def __new__(cls, count: int = 0, shape: Shape = ()) -> Size:
+        """The number `count` of the elements of `shape`. A class of numbers makes one of a number alone."""
         size = super().__new__(cls, count)
         size.shape = shape
         return size
 
     def __call__(self, dim: int | None = None) -> Any:
         return self.shape if dim is None else self.shape[dim]
+
+    def __reduce__(self) -> Any:
+        return Size, (int(self), self.shape)
 
 
 class _Contiguous(Copy):

@@ -17,13 +17,18 @@ from needle.ops.floats import *
 from needle.ops.indexing.access import *
 from needle.ops.indexing.functions import *
 from needle.ops.indexing.taking import *
+from needle.ops.joining import *
 from needle.ops.linalg.norms import norm as norm
 from needle.ops.linalg.products import *
 from needle.ops.linalg.standard import cross as cross
 from needle.ops.matmul import *
+from needle.ops.padding import *
+from needle.ops.places import *
 from needle.ops.reductions import *
+from needle.ops.sampled import *
 from needle.ops.scanning import *
 from needle.ops.searching import *
+from needle.ops.sets import *
 from needle.ops.shape import *
 from needle.ops.softmax import *
 from needle.ops.sorting import *

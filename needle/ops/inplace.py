@@ -16,6 +16,7 @@ from needle.ops.arithmetic import clip
 from needle.ops.base import data_of
 from needle.ops.indexing.access import setitem
 from needle.ops.indexing.functions import indexed_sums, masked_fill, scatter_into, scattered_sums
+from needle.ops.places import sums_at
 from needle.ops.rewriting import rewrite
 
 #: The tensor's own class.
@@ -98,6 +99,13 @@ class InPlace(Value):
     def index_add_(self: T, dim: int, index: Any, source: Any, *, alpha: float = 1) -> T:
         """Add slices of `source` at indices along `dim` (see `index_add`)."""
         return apply_in_place("add", self, indexed_sums(self, dim, index, source, alpha))
+
+    def index_put_(self: T, indices: Any, values: Any, accumulate: bool = False) -> T:
+        """Write `values` at arrays of indices of the first axes, or with `accumulate` add them (see `index_put`)."""
+        if accumulate:
+            return self.copy_(sums_at(self, tuple(indices), values))  # type: ignore[arg-type]
+        setitem(self, tuple(indices), values)
+        return self
 
     def fill_(self: T, value: Any) -> T:
         """Write `value`, a number or a tensor of one, into every element."""

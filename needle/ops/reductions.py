@@ -10,6 +10,7 @@ import numpy as np
 
 from needle.array import NDArray
 from needle.array.evaluation import reduce
+from needle.array.operators import TABLE
 from needle.array.views import normalize_axes, normalize_axis
 from needle.autograd import Op, Value, is_grad_enabled
 from needle.backend.records import Reduction
@@ -270,8 +271,14 @@ def _check_not_empty(what: str, x: Tensor, axes: tuple[int, ...]) -> None:
 
 @takes_tensor
 @method
-def max(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """The largest element over `axis`; NaN if there is a NaN. Raises ValueError over an empty axis."""
+def max(x: Tensor, axis: Axes | Tensor = None, keepdims: bool = False) -> Tensor:
+    """The largest element over `axis`; NaN if there is a NaN. Raises ValueError over an empty axis.
+
+    With a tensor in the place of the axis it is `maximum`, as in PyTorch.
+    """
+    if isinstance(axis, (Value, NDArray)):
+        result: Tensor = TABLE["maximum"](x, axis)
+        return result
     axes = normalize_axes(axis, x.ndim)
     _check_not_empty("max", x, axes)
     return Max(axes, keepdims)(x)
@@ -279,8 +286,14 @@ def max(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 @takes_tensor
 @method
-def min(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """The smallest element over `axis`; NaN if there is a NaN. Raises ValueError over an empty axis."""
+def min(x: Tensor, axis: Axes | Tensor = None, keepdims: bool = False) -> Tensor:
+    """The smallest element over `axis`; NaN if there is a NaN. Raises ValueError over an empty axis.
+
+    With a tensor in the place of the axis it is `minimum`, as in PyTorch.
+    """
+    if isinstance(axis, (Value, NDArray)):
+        result: Tensor = TABLE["minimum"](x, axis)
+        return result
     axes = normalize_axes(axis, x.ndim)
     _check_not_empty("min", x, axes)
     return Min(axes, keepdims)(x)

@@ -12,9 +12,9 @@ import numpy as np
 from needle.array import NDArray, evaluation, recording
 from needle.array.operators import TABLE
 from needle.array.views import as_shape, infer_shape, normalize_axes, normalize_axis, permutation
-from needle.autograd import Op
+from needle.autograd import Op, Value
 from needle.backend.protocol import Device
-from needle.dtypes import DTypeLike, Shape, as_dtype, promote
+from needle.dtypes import DEFAULT_FLOAT, DTypeLike, Shape, as_dtype, promote
 from needle.ops.base import check_tensor, data_of, method, takes_tensor
 from needle.ops.keywords import other_names
 from needle.strides import broadcast_shapes, reshape_strides
@@ -344,6 +344,21 @@ def _check_tensors(function: str, tensors: Sequence[Any]) -> None:
         check_tensor(function, f"tensors[{position}]", tensor)
 
 
+def _with_host_data(tensors: Sequence[Any]) -> list[Any]:
+    """The tensors, host data among them on the device of the first; as they are where there is none."""
+    device = next((t.device for t in tensors if isinstance(t, (Value, NDArray))), None)  # type: ignore[union-attr]
+    if device is None:
+        return list(tensors)
+    found = []
+    for tensor in tensors:
+        if isinstance(tensor, (np.ndarray, list, tuple)):
+            host = np.asarray(tensor)
+            python_floats = host.dtype == np.float64 and not isinstance(tensor, np.ndarray)
+            tensor = NDArray.from_numpy(host.astype(DEFAULT_FLOAT) if python_floats else host, device)
+        found.append(tensor)
+    return found
+
+
 def _common_dtype(tensors: Sequence[Tensor]) -> list[Tensor]:
     dtype = tensors[0].dtype
     for tensor in tensors[1:]:
@@ -355,9 +370,10 @@ def _common_dtype(tensors: Sequence[Tensor]) -> list[Tensor]:
 def concat(tensors: Sequence[Tensor], axis: int | None = 0) -> Tensor:
     """The tensors joined along an existing axis, or flattened and joined if `axis` is None.
 
+    Beside a tensor there may be host data, a NumPy array or a nested list, which goes to the tensor's device.
     Raises ValueError for no tensors or for shapes that differ elsewhere.
     """
-    tensors = list(tensors)
+    tensors = _with_host_data(tensors)
     _check_tensors("concat", tensors)
     if not tensors:
         raise ValueError("concat needs at least one tensor")
@@ -377,7 +393,7 @@ def concat(tensors: Sequence[Tensor], axis: int | None = 0) -> Tensor:
 @other_names
 def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     """Tensors of one shape joined along a new axis. Raises ValueError if shapes differ."""
-    tensors = list(tensors)
+    tensors = _with_host_data(tensors)
     _check_tensors("stack", tensors)
     for tensor in tensors[1:]:
         if tensor.shape != tensors[0].shape:

@@ -6,7 +6,7 @@ All of them count NaN as larger than any number, as PyTorch does: last in ascend
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from needle.ops.shape import astype, permute_dims, reshape, squeeze, stack
 if TYPE_CHECKING:
     from needle.tensor import Tensor
 
-__all__ = ["argsort", "kthvalue", "median", "quantile", "sort", "topk"]
+__all__ = ["RankedResult", "argsort", "kthvalue", "median", "quantile", "sort", "topk"]
 
 Signature = tuple[tuple[Shape, DType], ...]
 
@@ -153,6 +153,13 @@ def _placed(positions: Any, grad: Any, length: int) -> Any:
 # -- the functions ----------------------------------------------------------------------------------
 
 
+class RankedResult(NamedTuple):
+    """What `topk` and `kthvalue` return, as PyTorch names it."""
+
+    values: Any
+    indices: Any
+
+
 def _last(x: Any, axis: int, what: str) -> tuple[Any, int]:
     """x with `axis` moved to the end, and the axis from the front. A single element has one axis to sort along."""
     place = normalize_axis(axis, max(x.ndim, 1))
@@ -201,7 +208,7 @@ def argsort(x: Tensor, axis: int = -1, descending: bool = False, stable: bool = 
 
 @takes_tensor
 @method
-def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True, sorted: bool = True) -> tuple[Tensor, Tensor]:
+def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True, sorted: bool = True) -> RankedResult:
     """The `k` largest elements along `axis`, or the smallest, and their int64 positions (PyTorch).
 
     They are in order whatever `sorted` says, of equals the first ones first; NaN counts as the largest. Raises
@@ -214,7 +221,7 @@ def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True, sorted: bool =
     if x.ndim == 0 and count == 0:
         raise ValueError("topk: k=0 of a single element; expected k=1")
     values, positions = TopK(count, bool(largest))(last)
-    return _back(values, place, x), _back(positions, place, x)
+    return RankedResult(_back(values, place, x), _back(positions, place, x))
 
 
 def _kept(result: Any, place: int, keepdims: bool, x: Any) -> Any:
@@ -236,7 +243,7 @@ def _ranked(x: Any, rank: int) -> tuple[Any, Any]:
 
 @takes_tensor
 @method
-def kthvalue(x: Tensor, k: int, axis: int = -1, keepdims: bool = False) -> tuple[Tensor, Tensor]:
+def kthvalue(x: Tensor, k: int, axis: int = -1, keepdims: bool = False) -> RankedResult:
     """The k-th smallest element along `axis`, counted from 1, and its int64 position (PyTorch).
 
     NaN counts as the largest. Raises ValueError for an axis that x does not have, and unless k is from 1 to its size.
@@ -246,7 +253,7 @@ def kthvalue(x: Tensor, k: int, axis: int = -1, keepdims: bool = False) -> tuple
     if count > last.shape[-1]:
         raise ValueError(f"kthvalue: k={count} is more than the {last.shape[-1]} elements of axis {axis}")
     values, positions = _ranked(last, count - 1)
-    return _kept(values, place, keepdims, x), _kept(positions, place, keepdims, x)
+    return RankedResult(_kept(values, place, keepdims, x), _kept(positions, place, keepdims, x))
 
 
 @takes_tensor

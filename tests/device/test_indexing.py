@@ -60,6 +60,8 @@ INDICES: dict[str, Any] = {
     "mask and an int": (0, slice(None), MASK[0, 0]),
     "mask and an array": (MASK[:, 0, 0] | True, np.array([0, 3, 1])),
     "mask of nothing": MASK & False,
+    "mask without elements": np.zeros((0, MASK.shape[1]), np.bool_),
+    "mask of an axis without elements": np.zeros(0, np.bool_),
     "list of bools": [True, False, True],
     "True": True,
     "False": (False, 0),

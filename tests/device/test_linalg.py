@@ -186,6 +186,9 @@ def test_factorizations_give_their_products(device: ndl.Device) -> None:
     assert solution.solution.shape == (3,) and solution.rank.item() == 3 and solution.residuals.shape == ()
     assert linalg.matrix_rank(ndl.asarray(np.outer(V, V))).item() == 1
     assert linalg.matrix_rank(ndl.zeros(2, 3, 3)).tolist() == [0, 0]
+    scaled = ndl.asarray(np.stack([np.diag([1.0, 0.1]), np.diag([1.0, 0.5])]))
+    assert linalg.matrix_rank(scaled, rtol=ndl.asarray([0.2, 0.2])).tolist() == [1, 2]
+    assert linalg.matrix_rank(ndl.zeros(0, 2, 2), rtol=ndl.zeros(0)).shape == (0,)
     assert linalg.matrix_power(x, 0).tolist() == [np.eye(4).tolist()] * 2 and x.device is linalg.inv(x).device
 
 

@@ -49,7 +49,8 @@ def test_what_is_taken(call: Callable[[ndl.Tensor], Any], shape: tuple[int, ...]
         (lambda x: ndl.asarray([[1, 2], [3]]), ValueError, r"data=\[\[1, 2\], \[3\]\] is ragged"),
         (lambda x: ndl.asarray([x[0], x[0, :2]]), ValueError, "is ragged: its parts have different shapes"),
         (lambda x: ndl.sum(), TypeError, r"sum\(\) missing 1 required positional argument: 'x'"),
-        (lambda x: x.exp(out=x), TypeError, "exp: got an unexpected keyword argument 'out'"),
+        (lambda x: x.exp(base=2), TypeError, "exp: got an unexpected keyword argument 'base'"),
+        (lambda x: x.exp(out=x[0]), ValueError, "does not broadcast to shape"),
         (lambda x: nn.Linear(-1, 3), ValueError, "in_features=-1 must be at least 0"),
     ],
 )

@@ -46,6 +46,7 @@ def test_names_are_unique_and_found():
         ("optimizers", 3, 0.8, 1.1),
         ("embedding", 2, 1.0, None),
         ("sorting", 7, 1.0, 2.0),
+        ("small-things", 4, 1.0, None),
         ("training-small", 1, 0.7, 1.0),
         ("training-large", 1, 0.9, 1.2),
         ("transfer", 2, 1.0, None),

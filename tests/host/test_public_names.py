@@ -25,8 +25,11 @@ from needle.ops import elementwise, registry
 from needle.ops.base import method, withdraw
 from needle.ops.familiar import FamiliarMethods
 
-#: The course's names for what is listed under another, and the dtype that a builtin name stands for.
-ALIASES = {"bool": "bool_", "TensorOp": "Op"}
+#: The course's names for what is listed under another, and the dtypes that builtin names stand for.
+ALIASES = {
+    "bool": "bool_", "half": "float16", "float": "float32", "double": "float64", "short": "int16", "int": "int32",
+    "long": "int64", "TensorOp": "Op",
+}  # fmt: skip
 
 #: Modules whose names belong to themselves, and not to the package that they lie in.
 OWN_NAMESPACES = (

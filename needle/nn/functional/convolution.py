@@ -39,7 +39,7 @@ def _conv(
         raise ValueError(f"{name}: weight of shape {weight.shape} must have {axes + 2} axes")
     zeros = _padding(padding, axes, steps, gaps, weight.shape[2:])
     _check_bias(name, bias, weight.shape[0])
-    return batched(name, input, axes, lambda x: _biased(ops.convolve(x, weight, steps, zeros, gaps, groups), bias))
+    return batched(name, input, axes, lambda x: _biased(ops.convolution(x, weight, steps, zeros, gaps, groups), bias))
 
 
 def _conv_transpose(
@@ -57,7 +57,7 @@ def _conv_transpose(
     _check_bias(name, bias, weight.shape[1] * groups)
 
     def transposed(x: Tensor) -> Tensor:
-        return _biased(ops.convolve_transposed(x, weight, steps, zeros, extra, gaps, groups), bias)
+        return _biased(ops.convolution_transposed(x, weight, steps, zeros, extra, gaps, groups), bias)
 
     return batched(name, input, axes, transposed)
 

@@ -13,10 +13,11 @@ from needle.checks import one_of
 from needle.dtypes import int64
 from needle.ops import creation
 from needle.ops.base import takes_tensor
+from needle.ops.indexing import taking
 from needle.ops.indexing.taking import ScatterAdd, as_indices
 from needle.tensor import Tensor
 
-__all__ = ["embedding", "embedding_bag"]
+__all__ = ["embedding", "embedding_bag", "one_hot"]
 
 
 class _Slowed(Op):
@@ -176,6 +177,15 @@ def _bags(input: Tensor, offsets: Any, include_last: bool) -> tuple[np.ndarray, 
         raise ValueError(f"embedding_bag: offsets={starts.tolist()} must rise from 0 to at most {input.size}")
     starts = starts[:-1] if include_last else starts
     return np.searchsorted(starts, np.arange(input.size), side="right") - 1, len(starts)
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """For each integer an int64 vector of `num_classes` zeros with a one at its place; see `needle.one_hot`.
+
+    By default there are as many classes as the largest integer needs, which is read back.
+    """
+    count = int(ops.max(tensor)) + 1 if num_classes == -1 else num_classes
+    return taking.one_hot(tensor, count, int64)
 
 
 def _largest(rows: Tensor, bags: np.ndarray, count: int, there: Any) -> Tensor:

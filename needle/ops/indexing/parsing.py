@@ -89,7 +89,7 @@ def parse(index: Any, shape: Shape) -> Selection:
             seat += 1
         else:
             width = item.ndim if is_bool(item.dtype) else 1
-            _check(item, shape, axis)
+            item = _check(item, shape, axis)
             basic += [slice(None)] * width
             found.append((seat, item))
             axis, seat = axis + width, seat + width
@@ -188,14 +188,20 @@ def _width(item: Any) -> int:
     return item.ndim if _is_array(item) and is_bool(item.dtype) else 1
 
 
-def _check(item: Any, shape: Shape, axis: int) -> None:
-    """Raise IndexError for a mask of another shape, and for an index that the host knows to be out of range."""
-    if is_bool(item.dtype):
-        for a, n in enumerate(item.shape, axis):
-            if n != shape[a]:
-                raise IndexError(f"a mask of shape {item.shape} does not fit axis {a} of size {shape[a]}")
-        return
-    check_bounds(item, shape[axis], axis)
+def _check(item: Any, shape: Shape, axis: int) -> Any:
+    """The item, which indexes `shape` from `axis` on; a mask without elements as one that takes none of them.
+
+    Raises IndexError for a mask of another shape, and for an index that the host knows to be out of range. As in NumPy,
+    a mask fits an axis of any size if its own size along it is 0.
+    """
+    if not is_bool(item.dtype):
+        check_bounds(item, shape[axis], axis)
+        return item
+    for a, n in enumerate(item.shape, axis):
+        if n not in (0, shape[a]):
+            raise IndexError(f"a mask of shape {item.shape} does not fit axis {a} of size {shape[a]}")
+    span = shape[axis : axis + item.ndim]
+    return item if item.shape == span else np.zeros(span, np.bool_)
 
 
 def check_bounds(indices: Any, size: int, axis: int) -> None:

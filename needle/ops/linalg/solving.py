@@ -64,15 +64,16 @@ def solve_triangular(x: Tensor, y: Tensor, *, upper: bool = False, unitriangular
 
 
 @takes_tensor
-def matrix_rank(x: Tensor, *, rtol: float | None = None) -> Tensor:
+def matrix_rank(x: Tensor, *, rtol: float | Tensor | None = None) -> Tensor:
     """The number of singular values above rtol times the largest, int64 of shape x.shape[:-2]; on the host.
 
-    `rtol` is by default max(m, n) times the dtype's spacing at 1 (`finfo(x).eps`). It has no gradient.
+    `rtol` is a number or a tensor with one for each matrix, by default max(m, n) times the dtype's spacing at 1
+    (`finfo(x).eps`). It has no gradient.
     """
     values = svdvals(as_matrices("matrix_rank", x)).numpy().astype(np.float64)
     relative = max(x.shape[-2:]) * float(np.finfo(values_dtype(x)).eps) if rtol is None else rtol
     largest = values.max(-1, keepdims=True, initial=0)
-    return asarray((values > np.asarray(relative) * largest).sum(-1).astype(np.int64), device=x.device)
+    return asarray((values > np.asarray(relative)[..., None] * largest).sum(-1).astype(np.int64), device=x.device)
 
 
 def values_dtype(x: Tensor) -> Any:

@@ -135,12 +135,15 @@ class SVDResult(NamedTuple):
 
 
 @takes_tensor
-def svd(x: Tensor, *, full_matrices: bool = True) -> SVDResult:
+def svd(x: Tensor, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     """U, S and Vh with U @ diag(S) @ Vh = x, the singular values S descending; on the host by LAPACK.
 
     x is (..., m, n), S (..., k) with k = min(m, n). U is (..., m, m) and Vh (..., n, n); without `full_matrices` they
-    are (..., m, k) and (..., k, n), which is what gradients need if m and n differ.
+    are (..., m, k) and (..., k, n), which is what gradients need if m and n differ. Without `compute_uv` it is
+    `svdvals`.
     """
+    if not compute_uv:
+        return svdvals(x)
     s, u, vh = SVD(full_matrices)(as_matrices("svd", x))
     return SVDResult(u, s, vh)
 
