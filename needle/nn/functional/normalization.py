@@ -50,15 +50,16 @@ def batch_norm(
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     training: bool = False,
-    momentum: float = 0.1,
+    momentum: Any = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
     """(input - mean) / sqrt(var + eps) * weight + bias for each channel, axis 1 (Ioffe and Szegedy 2015).
 
     `input` is (N, C) or (N, C, d1, ...); the others have shape (C,). While `training`, mean and biased
     variance are those of the batch, and the running ones, if there are any, get new values: (1 - momentum)
-    of the old and `momentum` of the batch's, the variance unbiased. Otherwise the running ones are used. The result's
-    dtype is that in which `input`, `weight` and `bias` meet; halves are computed in float32 and rounded once.
+    of the old and `momentum` (a number, or an array of shape ()) of the batch's, the variance unbiased. Otherwise the
+    running ones are used. The result's dtype is that in which `input`, `weight` and `bias` meet; halves are computed in
+    float32 and rounded once.
     Raises ValueError where shapes do not fit, for missing running statistics, and while training for a
     single value per channel, which has no variance.
     """
@@ -101,7 +102,7 @@ def _check_channels(input: Tensor, *per_channel: Tensor | None) -> int:
     return channels
 
 
-def _move_towards(running: Tensor, batch: Any, momentum: float, factor: float) -> None:
+def _move_towards(running: Tensor, batch: Any, momentum: Any, factor: float) -> None:
     """Give `running` the part `momentum` of the array `batch * factor`, outside the graph."""
     moved = widened(running.cached_data) * (1 - momentum) + batch.reshape(running.shape) * (momentum * factor)
     running.cached_data = moved.astype(running.dtype)
