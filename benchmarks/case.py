@@ -24,17 +24,17 @@ class Draw:
     """A random array: float32 from a normal or uniform distribution, int32 labels below `classes`, or bool."""
 
     shape: tuple[int, ...]
-    kind: str = "normal"  # or "images" (normal, too), "uniform", "labels", "bool"
+    kind: str = "normal"  # or "images" (normal, too), "uniform", "labels", "image labels", "filters", "bool"
     scale: float = 1.0
     classes: int = 0
 
     def array(self, random: np.random.Generator) -> np.ndarray:
         """A fresh array."""
-        if self.kind == "labels":
+        if self.kind in ("labels", "image labels"):
             return random.integers(0, self.classes, self.shape, dtype=np.int32)
         if self.kind == "bool":
             return random.integers(0, 2, self.shape, dtype=np.uint8).astype(bool)
-        draw = random.standard_normal if self.kind in ("normal", "images") else random.random
+        draw = random.standard_normal if self.kind in ("normal", "images", "filters") else random.random
         values: np.ndarray = draw(self.shape, dtype=np.float32)
         if self.scale != 1:
             values *= np.float32(self.scale)
@@ -47,8 +47,10 @@ class Draw:
 
     def reduced(self) -> Draw:
         """The same on fewer elements, for a run that only has to show that everything works."""
-        if self.kind == "images":
-            return Draw((min(2, self.shape[0]), *self.shape[1:]), self.kind, self.scale)
+        if self.kind in ("images", "image labels"):
+            return Draw((min(2, self.shape[0]), *self.shape[1:]), self.kind, self.scale, self.classes)
+        if self.kind == "filters":
+            return self
         return Draw(tuple(map(reduced, self.shape)), self.kind, self.scale, reduced(self.classes))
 
 
@@ -75,6 +77,16 @@ def uniform(*shape: int) -> Draw:
 def labels(*shape: int, classes: int) -> Draw:
     """Whole numbers below `classes`."""
     return Draw(shape, "labels", classes=classes)
+
+
+def filters(*shape: int, scale: float) -> Draw:
+    """Weights of a network of images, with mean 0 and standard deviation `scale`; a quick run has all of them."""
+    return Draw(shape, "filters", scale)
+
+
+def image_labels(count: int, classes: int) -> Draw:
+    """Whole numbers below `classes`, one for each of `count` images."""
+    return Draw((count,), "image labels", classes=classes)
 
 
 def mask(*shape: int) -> Draw:

@@ -1,7 +1,7 @@
-"""How long the first training steps of three models take: `python -m benchmarks.first_steps MODEL` prints the seconds.
+"""How long the first training steps of some models take: `python -m benchmarks.first_steps MODEL` prints the seconds.
 
 The models are small, so that what is timed is compiling: a perceptron with batch norm and dropout, a transformer block,
-and an LSTM written out over 20 steps. The loss is read after each step.
+an LSTM written out over 20 steps, and a network of convolutions. The loss is read after each step.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 import needle as ndl
+from benchmarks.cases.networks import make_cnn
 from needle import nn, optim
 from needle.nn import functional
 
@@ -81,7 +82,13 @@ def lstm() -> Step:
     return _training(model, model.parameters(), _numbers(32, 24, 16), 32)
 
 
-MODELS = {"perceptron": perceptron, "transformer block": transformer, "LSTM by hand": lstm}
+def cnn() -> Step:
+    """The network of examples/images.py, without dropout, on 128 images of 28 x 28."""
+    model: nn.Module = make_cnn(nn)
+    return _training(model, model.parameters(), _numbers(128, 1, 28, 28), 128)
+
+
+MODELS = {"perceptron": perceptron, "transformer block": transformer, "LSTM by hand": lstm, "CNN": cnn}
 
 
 def _numbers(*shape: int) -> ndl.Tensor:

@@ -20,7 +20,7 @@ IMPORTS = 7
 COLD_BAR, WARM_BAR = 1.5, 1.0  # seconds
 
 #: The most seconds that a first training step may take, by model, and in a second process.
-FIRST_STEPS = {"perceptron": 2.5, "transformer block": 3.0, "LSTM by hand": 4.5}
+FIRST_STEPS = {"perceptron": 2.5, "transformer block": 3.0, "LSTM by hand": 4.5, "CNN": 5.0}
 SECOND_PROCESS_BAR = 0.7
 
 

@@ -12,6 +12,7 @@ from benchmarks.cases import (
     embedding,
     images,
     matmul,
+    networks,
     optimizers,
     recurrent,
     reductions,
@@ -36,6 +37,7 @@ FAMILIES: tuple[Family, ...] = (
     *recurrent.FAMILIES,
     *images.FAMILIES,
     *training.FAMILIES,
+    *networks.FAMILIES,
     *transfer.FAMILIES,
 )
 

@@ -88,6 +88,8 @@ class Library(ABC):
     convolve_weights: Function  # images, gradient, the sizes of the taps: the gradient of the weights
     max_pool: Function  # of windows of 2 x 2
     avg_pool: Function
+    batch_norm: Function  # images, weights, biases; by the statistics of the batch
+    group_norm: Function  # images, weights, biases; in eight groups
 
     def gradients(self, output: T, seed: T | None, inputs: Sequence[T]) -> Sequence[T]:
         """The gradient of `output` with respect to each of `inputs`, given that with respect to `output`."""
@@ -109,6 +111,14 @@ class Library(ABC):
 
         `kind` is "sgd" (learning rate 0.01, momentum 0.9), "adam" (0.001) or "adamw" (0.001, decay 0.01).
         """
+
+    def network_trainer(self, make: Callable[[Any], Any], weights: Sequence[np.ndarray]) -> Function:
+        """A training step by Adam (0.001) of the network make(nn), returning the loss; nn is the library's module.
+
+        Biases begin as zeros, and the weights of convolutions and linear layers as `weights`, in their order, which lie
+        as PyTorch has them; the step takes images and integer labels.
+        """
+        raise NotImplementedError(f"{self.name} has no layers")
 
     @abstractmethod
     def trainer(self, weights: Sequence[np.ndarray]) -> Function:

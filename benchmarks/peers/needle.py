@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -129,6 +129,14 @@ class Needle(Library):
     def avg_pool(x: ndl.Tensor) -> ndl.Tensor:
         return F.avg_pool2d(x, 2)
 
+    @staticmethod
+    def batch_norm(x: ndl.Tensor, w: ndl.Tensor, b: ndl.Tensor) -> ndl.Tensor:
+        return F.batch_norm(x, None, None, w, b, True)
+
+    @staticmethod
+    def group_norm(x: ndl.Tensor, w: ndl.Tensor, b: ndl.Tensor) -> ndl.Tensor:
+        return F.group_norm(x, 8, w, b)
+
     def gradients(
         self, output: ndl.Tensor, seed: ndl.Tensor | None, inputs: Sequence[ndl.Tensor]
     ) -> Sequence[ndl.Tensor]:
@@ -150,8 +158,25 @@ class Needle(Library):
 
         return step
 
+    def network_trainer(
+        self, make: Callable[[Any], Any], weights: Sequence[np.ndarray], dtype: str = "float32"
+    ) -> Function:
+        with self.device:
+            model: nn.Module = make(nn).to(dtype=dtype)
+        left = list(weights)
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                parameter.data = self.tensor(np.zeros(parameter.shape, dtype))
+            elif parameter.ndim > 1:
+                w = left.pop(0).astype(dtype)
+                parameter.data = self.tensor(w if w.ndim > 2 else w.T)  # a Linear keeps its weight as (in, out)
+        return self._training(model)
+
     def trainer(self, weights: Sequence[np.ndarray]) -> Function:
-        model = self.mlp(weights)
+        return self._training(self.mlp(weights))
+
+    @staticmethod
+    def _training(model: nn.Module) -> Function:
         update = optim.Adam(model.parameters(), lr=0.001)
 
         def step(x: ndl.Tensor, y: ndl.Tensor) -> ndl.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import sqrt
 from typing import Any
 
@@ -119,6 +119,14 @@ class NumPy(Library):
             return [params[0], params[-1]]
 
         return step
+
+    def network_trainer(self, make: Callable[[Any], Any], weights: Sequence[np.ndarray]) -> Function:
+        """By needle's layers on its reference device, in float64: for the values; nobody writes this by hand."""
+        from benchmarks.peers import needle
+
+        library = needle.open_library("numpy")
+        step = library.network_trainer(make, weights, dtype="float64")
+        return lambda x, y: library.numpy(step(library.tensor(x), library.tensor(y)))
 
     def trainer(self, weights: Sequence[np.ndarray]) -> Function:
         params = [p for w in weights for p in (w.copy(), np.zeros(w.shape[1], w.dtype))]

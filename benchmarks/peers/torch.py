@@ -22,6 +22,7 @@ class Torch(Library):
     """Eager PyTorch. Optimisers are the fused or the foreach ones, whichever is the faster in the case."""
 
     name = "torch"
+    compares = True  # whether the faster of two ways is looked for
     version = torch.__version__
 
     def __init__(self, threads: int) -> None:
@@ -160,6 +161,14 @@ class Torch(Library):
     def avg_pool(x: torch.Tensor) -> torch.Tensor:
         return F.avg_pool2d(x, 2)
 
+    @staticmethod
+    def batch_norm(x: torch.Tensor, w: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return F.batch_norm(x, None, None, w, b, True)
+
+    @staticmethod
+    def group_norm(x: torch.Tensor, w: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return F.group_norm(x, 8, w, b)
+
     def gradients(
         self, output: torch.Tensor, seed: torch.Tensor | None, inputs: Sequence[torch.Tensor]
     ) -> Sequence[torch.Tensor]:
@@ -188,20 +197,24 @@ class Torch(Library):
 
     def training_step(self, weights: Sequence[np.ndarray], way: str) -> Function:
         """A training step with the "fused" or the "foreach" optimiser."""
-        model = mlp(weights)
-        update = _optimizer("adam", list(model.parameters()), way)
+        return _training(mlp(weights), way)
 
-        def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-            loss = F.cross_entropy(model(x), y)
-            update.zero_grad()
-            loss.backward()
-            update.step()
-            return loss
-
-        return step
+    def network_trainer(self, make: Callable[[Any], Any], weights: Sequence[np.ndarray]) -> Function:
+        """The step with the fused optimiser, channels last: the faster layout of networks of convolutions."""
+        model: torch.nn.Module = make(torch.nn)
+        left = list(weights)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name.endswith("bias"):
+                    parameter.zero_()
+                elif parameter.ndim > 1:
+                    parameter.copy_(torch.from_numpy(left.pop(0).copy()))
+        return _training(model.to(memory_format=torch.channels_last), "fused")
 
     def _faster(self, start: Callable[[str], Function], inputs: Sequence[torch.Tensor]) -> Function:
-        """A fresh start of the faster way, fused or foreach."""
+        """A fresh start of the faster way, fused or foreach; of the first of them if it does not compare."""
+        if not self.compares:
+            return start("fused")
         steps = {way: start(way) for way in ("fused", "foreach")}
         least = dict.fromkeys(steps, float("inf"))
         for _ in range(TRIALS):
@@ -236,6 +249,20 @@ def _optimizer(kind: str, params: list[torch.Tensor], way: str) -> Any:
     if kind == "adam":
         return torch.optim.Adam(params, lr=0.001, **options)
     return torch.optim.AdamW(params, lr=0.001, weight_decay=0.01, **options)
+
+
+def _training(model: torch.nn.Module, way: str) -> Function:
+    """A training step of `model` with Adam of that way."""
+    update = _optimizer("adam", list(model.parameters()), way)
+
+    def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        loss = F.cross_entropy(model(x), y)
+        update.zero_grad()
+        loss.backward()
+        update.step()
+        return loss
+
+    return step
 
 
 def mlp(weights: Sequence[np.ndarray]) -> torch.nn.Sequential:

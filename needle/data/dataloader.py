@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
@@ -46,12 +47,15 @@ class DataLoader:
             its work under `if __name__ == "__main__":`. Order and batches are the same as without. Python's, NumPy's
             and needle's random numbers depend in a worker on the seed, the epoch and the worker. An error in a
             worker is raised here. The processes end with the loader, or by `close()`.
+        prefetch: how many batches are on the device ahead of the one in use; each takes its memory there. A batch is
+            then copied while the device still computes with those before it.
 
     Raises:
         TypeError: for a data set without length or items, a number that is no int, and, at iteration, for a data set
             that cannot be pickled.
-        ValueError: for a batch size below 1, a negative number of workers, and for two arguments that say the same
-            thing: `shuffle` and `sampler`, `collate` and `collate_fn`, or an order and an `IterableDataset`.
+        ValueError: for a batch size below 1, a negative number of workers or of batches ahead, and for two arguments
+            that say the same thing: `shuffle` and `sampler`, `collate` and `collate_fn`, or an order and an
+            `IterableDataset`.
     """
 
     #: How often the data has been gone through, finished or not: with the seed it determines the next order.
@@ -71,6 +75,7 @@ class DataLoader:
         sampler: Sampler | None = None,
         batch_sampler: Iterable[Sequence[int]] | None = None,
         collate_fn: Callable[[list[Any]], Any] | None = None,
+        prefetch: int = 0,
     ) -> None:
         streams = isinstance(dataset, IterableDataset)
         if not streams and (not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__")):
@@ -93,6 +98,7 @@ class DataLoader:
         self.device = device
         self.collate = collate if collate_fn is None else collate_fn
         self.num_workers = integer("num_workers", num_workers, 0)
+        self.prefetch = integer("prefetch", prefetch, 0)
         self.epoch = 0
         self._pool: WorkerPool | None = None
 
@@ -105,7 +111,7 @@ class DataLoader:
 
     def __iter__(self) -> Iterator[Any]:
         if isinstance(self.dataset, IterableDataset):
-            return map(self._on_device, self._streamed())
+            return self._ahead(map(self._on_device, self._streamed()))
         seed, epoch = self._entropy()
         self.epoch += 1
         if self.batch_sampler is not None:
@@ -142,7 +148,15 @@ class DataLoader:
     def _batches(self, chunks: list[np.ndarray], seed: tuple[int, int]) -> Iterator[Any]:
         fetch = partial(_fetch, self.dataset, self.collate)
         made = self._pool_for(fetch).batches(chunks, seed) if self.num_workers else map(fetch, chunks)
-        yield from map(self._on_device, made)
+        yield from self._ahead(map(self._on_device, made))
+
+    def _ahead(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """`batches`, each handed out when `prefetch` more of them have been made."""
+        waiting = deque(islice(batches, self.prefetch))
+        for batch in batches:
+            waiting.append(batch)
+            yield waiting.popleft()
+        yield from waiting
 
     def _on_device(self, batch: Any) -> Any:
         to_device = partial(asarray, device=as_device(self.device))

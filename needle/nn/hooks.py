@@ -46,6 +46,10 @@ class Hooks:
         hooks.insert(0 if prepend else len(hooks), registered)
         return RemovableHandle(hooks, registered)
 
+    def before(self) -> list[Hook]:
+        """The hooks before `forward`."""
+        return [one.hook for one in self._before]
+
     def call(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """`module.forward(*args, **kwargs)`, with what the hooks make of the arguments and of the result."""
         for hook, with_kwargs in tuple(self._before):

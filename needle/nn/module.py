@@ -73,6 +73,10 @@ class Module(HasState):
         """
         return self._hooked().add(hook, before=False, prepend=prepend, with_kwargs=with_kwargs)
 
+    def forward_pre_hooks(self) -> list[Callable[..., Any]]:
+        """The hooks that `register_forward_pre_hook` added, in the order in which they are called."""
+        return self._hooked().before()
+
     def _hooked(self) -> Hooks:
         hooks: Hooks = self.__dict__.setdefault("_hooks", Hooks())
         return hooks

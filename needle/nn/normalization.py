@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from needle.dtypes import DTypeLike, Shape
 from needle.nn import functional as F
 from needle.nn.module import Module
 from needle.nn.parameter import Parameter, Statistic
-from needle.ops.creation import DeviceLike
+from needle.ops.creation import DeviceLike, asarray
 from needle.tensor import Tensor
 
 __all__ = [
@@ -27,6 +27,7 @@ class _ByChannel(Module):
 
     running_mean: Tensor | None
     running_var: Tensor | None
+    num_batches_tracked: Tensor | None
 
     #: The ranks of inputs, and the axes after the channels as messages name them.
     ranks: ClassVar[tuple[int, ...]]
@@ -35,7 +36,7 @@ class _ByChannel(Module):
         self,
         dim: int,
         eps: float = 1e-5,
-        momentum: float = 0.1,
+        momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
         device: DeviceLike = None,
@@ -51,6 +52,8 @@ class _ByChannel(Module):
         for name, start in (("running_mean", init.zeros), ("running_var", init.ones)):
             statistic = Statistic(start(self.dim, device=device), dtype=dtype) if track_running_stats else None
             self.register_buffer(name, statistic)
+        counter = asarray(0, dtype="int64", device=device) if track_running_stats else None
+        self.register_buffer("num_batches_tracked", counter)
 
     def _check(self, x: Tensor, channel: int) -> None:
         if x.ndim not in self.ranks or x.shape[channel] != self.dim:
@@ -70,8 +73,18 @@ class _BatchNorm(_ByChannel):
         self._check(x, 1)
         batch = self.training or not self.track_running_stats
         return F.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, batch, self.momentum, self.eps
+            x, self.running_mean, self.running_var, self.weight, self.bias, batch, self._share(), self.eps
         )
+
+    def _share(self) -> Any:
+        """The share of this batch in the running statistics; while training it is counted."""
+        counter = self.num_batches_tracked
+        if not self.training or counter is None:
+            return self.momentum or 0.0
+        counter.cached_data = (counter.cached_data + 1).realize()
+        if self.momentum is not None or self.running_mean is None:
+            return self.momentum
+        return 1 / counter.cached_data.astype(self.running_mean.dtype)
 
 
 class BatchNorm1d(_BatchNorm):
@@ -84,7 +97,7 @@ class BatchNorm1d(_BatchNorm):
     Args:
         dim: the number of channels C; inputs are (N, C) or (N, C, L).
         eps: added to the variance.
-        momentum: the share of the new statistics in the running ones.
+        momentum: the share of the new statistics in the running ones; None for the average over all batches.
         affine: whether there are `weight` and `bias`.
         track_running_stats: whether there are running statistics; without, evaluation uses the batch's as well.
         device: where parameters and buffers live.
@@ -93,6 +106,7 @@ class BatchNorm1d(_BatchNorm):
     Attributes:
         weight, bias: parameters of shape (C,), ones and zeros at first.
         running_mean, running_var: buffers of shape (C,), zeros and ones at first; float32 where `dtype` is float16.
+        num_batches_tracked: a buffer of shape (), an int64: how many batches the running statistics have seen.
 
     Raises ValueError for an input of another form, and while training for a single value per channel.
     """
@@ -131,7 +145,7 @@ class _InstanceNorm(_ByChannel):
         self._check(x, 1)
         own = self.training or not self.track_running_stats
         return F.instance_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, own, self.momentum, self.eps
+            x, self.running_mean, self.running_var, self.weight, self.bias, own, self.momentum or 0.0, self.eps
         )
 
 

@@ -72,8 +72,9 @@ class HasState:
         """Copy the values of `state_dict` (tensors or NumPy arrays) into the parameters and buffers.
 
         With layout="torch" it is the state of a PyTorch module of the same names: a dict whose values are tensors of
-        either library or NumPy arrays, or an open safetensors file. Numbers that only PyTorch keeps, those of batches
-        tracked, are passed over.
+        either library or NumPy arrays, or an open safetensors file.
+
+        A state may lack the numbers of batches that running statistics have seen, as older ones do; they stay.
 
         With `strict=False`, keys that are missing or unexpected are passed over and returned. Raises
         ValueError naming every key that is missing, unexpected (if `strict`) or has another shape or dtype
@@ -82,7 +83,7 @@ class HasState:
         state = self._state()
         if check_layout(layout):
             state_dict = from_torch(state_dict, self._torch_layouts(), {name: t.shape for name, t in state.items()})
-        missing = [name for name in state if name not in state_dict]
+        missing = [n for n in state if n not in state_dict and n.rpartition(".")[2] != "num_batches_tracked"]
         unexpected = [name for name in state_dict if name not in state]
         problems = [f"missing key {name!r}" for name in missing] if strict else []
         problems += [f"unexpected key {name!r}" for name in unexpected] if strict else []

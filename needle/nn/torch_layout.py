@@ -13,9 +13,6 @@ from needle.checks import one_of
 from needle.dtypes import Shape
 from needle.tensor import Tensor
 
-#: The ends of names that PyTorch's layers keep and needle's do not: how many batches have been seen.
-_PASSED_OVER = ("num_batches_tracked",)
-
 
 @dataclass(frozen=True)
 class TorchLayout:
@@ -55,8 +52,7 @@ def from_torch(state: Any, layouts: Mapping[str, TorchLayout], shapes: Mapping[s
     take = state.__getitem__ if isinstance(state, Mapping) else getattr(state, "get_tensor", None)
     if take is None:
         raise TypeError(f"a state must be a dict or an open safetensors file, not {type(state).__name__}")
-    names = [name for name in list(state.keys()) if not name.endswith(_PASSED_OVER)]
-    arrays = {name: _array(take(name)) for name in names}
+    arrays = {name: _array(take(name)) for name in list(state.keys())}
     return {
         name: layouts[name].from_torch(array, shapes[name]) if name in layouts and name in shapes else array
         for name, array in arrays.items()

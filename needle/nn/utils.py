@@ -1,4 +1,4 @@
-"""Helpers for training under PyTorch's names: gradients cut to size, and parameters as one vector."""
+"""Helpers for training under PyTorch's names: gradients cut to size, parameters as one vector or normalised."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from typing import Any
 from needle import ops
 from needle.autograd import no_grad
 from needle.errors import DeviceError
+from needle.nn.weight_norm import remove_weight_norm, weight_norm
 from needle.ops.creation import asarray
 from needle.ops.precision import widened
 from needle.tensor import Tensor
 
-__all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm", "parameters_to_vector", "vector_to_parameters"]
+__all__ = [
+    "clip_grad_norm_", "clip_grad_value_", "get_total_norm", "parameters_to_vector", "remove_weight_norm",
+    "vector_to_parameters", "weight_norm",
+]  # fmt: skip
 
 Tensors = Tensor | Iterable[Tensor]
 

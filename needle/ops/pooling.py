@@ -15,7 +15,7 @@ from needle.autograd import Op
 from needle.backend.records import Example, Operand, Primitive
 from needle.dtypes import DType, Shape, compute_dtype, int32
 from needle.ops.indexing.taking import ScatterAddAlongAxis, TakeAlongAxis
-from needle.ops.shape import broadcast_to, reshape
+from needle.ops.shape import reshape
 
 __all__: list[str] = []
 
@@ -26,6 +26,28 @@ Signature = tuple[tuple[Shape, DType], ...]
 
 
 @dataclass(frozen=True)
+class Pattern:
+    """A rule that windows along an axis follow, for kernels that make several windows at once.
+
+    With p = len(firsts) phases, window p * j + r, where r < p, has taps[r] places, from j * stride + firsts[r] on.
+    Those outside the axis do not count.
+    """
+
+    stride: int
+    firsts: tuple[int, ...]
+    taps: tuple[int, ...]
+
+    def transposed(self) -> Pattern | None:
+        """The rule of the windows that have each place, where the taps of windows are neighbours."""
+        if len(self.firsts) > 1:
+            return None
+        stride, first, taps = self.stride, self.firsts[0], self.taps[0]
+        ends = [(place - first) // stride + 1 for place in range(stride)]
+        starts = [(place - first - taps) // stride + 1 for place in range(stride)]
+        return Pattern(1, tuple(starts), tuple(end - start for start, end in zip(starts, ends, strict=True)))
+
+
+@dataclass(frozen=True)
 class Windows:
     """The windows along one axis of `places`: places starts[i], starts[i] + step, ... before ends[i]."""
 
@@ -33,24 +55,27 @@ class Windows:
     starts: tuple[int, ...]
     ends: tuple[int, ...]
     step: int = 1
+    pattern: Pattern | None = None
 
     @property
-    def tiles(self) -> bool:
-        """Whether the windows are of one size, one after another from the first place to the last."""
-        size = self.ends[0] - self.starts[0] if self.starts else 0
-        count = len(self.starts)
-        return (
-            self.step == 1
-            and size * count == self.places > 0
-            and self.starts == tuple(range(0, self.places, size))
-            and self.ends == tuple(range(size, self.places + 1, size))
-        )
+    def covers(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """For each place, the first window that may have it, and the end of those that may.
+
+        Windows do not move back, and reach over all that have the place. Where the step is 1 all of them have it.
+        """
+        begins = self.starts
+        if (
+            self.pattern is not None and len(self.pattern.firsts) == 1
+        ):  # a start moved into the axis may lie after the next
+            begins = tuple(self.pattern.firsts[0] + i * self.pattern.stride for i in range(len(self.starts)))
+        starts = np.searchsorted(np.array(self.ends), np.arange(self.places), side="right")
+        ends = np.searchsorted(np.array(begins), np.arange(self.places), side="right")
+        return tuple(starts.tolist()), tuple(np.maximum(starts, ends).tolist())
 
     def transposed(self) -> Windows:
         """For each place, the windows that have it: a window again, if the step is 1 and windows do not move back."""
-        starts = np.searchsorted(np.array(self.ends), np.arange(self.places), side="right")
-        ends = np.searchsorted(np.array(self.starts), np.arange(self.places), side="right")
-        return Windows(len(self.starts), tuple(starts.tolist()), tuple(np.maximum(starts, ends).tolist()))
+        pattern = None if self.pattern is None else self.pattern.transposed()
+        return Windows(len(self.starts), *self.covers, pattern=pattern)
 
 
 @lru_cache(maxsize=1024)
@@ -58,12 +83,15 @@ def sliding(places: int, size: int, stride: int, padding: int, dilation: int, ou
     """Windows of `size` places, `dilation` apart, at every `stride`-th place, cut off at the borders."""
     first = [i * stride - padding for i in range(outputs)]
     starts = tuple(s if s >= 0 else s + -(s // dilation) * dilation for s in first)
-    return Windows(places, starts, tuple(min(s + (size - 1) * dilation + 1, places) for s in first), dilation)
+    ends = tuple(min(s + (size - 1) * dilation + 1, places) for s in first)
+    return Windows(places, starts, ends, dilation, Pattern(stride, (-padding,), (size,)))
 
 
 @lru_cache(maxsize=1024)
 def adaptive(places: int, outputs: int) -> Windows:
     """Windows that divide the places as evenly as can be; some overlap where they do not divide."""
+    if places % outputs == 0:
+        return sliding(places, places // outputs, places // outputs, 0, 1, outputs)
     return Windows(
         places, tuple(i * places // outputs for i in range(outputs)),
         tuple(-(-(i + 1) * places // outputs) for i in range(outputs)),
@@ -105,7 +133,7 @@ def _last_largest(part: np.ndarray) -> np.ndarray:
     return np.where(nan.any(-1), last, np.argmax(part, axis=-1))
 
 
-def _sum_reference(x: np.ndarray, *, windows: tuple[Windows, ...]) -> np.ndarray:
+def _sum_reference(x: np.ndarray, *, windows: tuple[Windows, ...], factor: float) -> np.ndarray:
     result = x.astype(compute_dtype(x.dtype), copy=False)
     for axis, w in enumerate(windows, x.ndim - len(windows)):
         shape = (*result.shape[:axis], len(w.starts), *result.shape[axis + 1 :])
@@ -113,7 +141,16 @@ def _sum_reference(x: np.ndarray, *, windows: tuple[Windows, ...]) -> np.ndarray
         for i, (start, end) in enumerate(zip(w.starts, w.ends, strict=True)):
             np.moveaxis(summed, axis, 0)[i] = np.moveaxis(result, axis, 0)[start : end : w.step].sum(0)
         result = summed
-    return result.astype(x.dtype)
+    return (result * result.dtype.type(factor)).astype(x.dtype)
+
+
+def _gradient_reference(grad: np.ndarray, positions: np.ndarray, *, windows: tuple[Windows, ...]) -> np.ndarray:
+    axes, places = len(windows), tuple(w.places for w in windows)
+    lead = grad.shape[:-axes]
+    flat = (prod(lead), prod(grad.shape[-axes:]))
+    sums = np.zeros((flat[0], prod(places)), compute_dtype(grad.dtype))
+    np.add.at(sums, (np.arange(flat[0])[:, None], positions.reshape(flat)), grad.reshape(flat))
+    return sums.astype(grad.dtype).reshape(*lead, *places)
 
 
 def _max_signature(x: Any, *, windows: tuple[Windows, ...]) -> Signature:
@@ -121,29 +158,64 @@ def _max_signature(x: Any, *, windows: tuple[Windows, ...]) -> Signature:
     return ((shape, x.dtype), (shape, int32))
 
 
-def _sum_signature(x: Any, *, windows: tuple[Windows, ...]) -> Signature:
+def _sum_signature(x: Any, *, windows: tuple[Windows, ...], factor: float) -> Signature:
     return ((_outputs(x, windows), x.dtype),)
 
 
-def _taps(x: Any, *, windows: tuple[Windows, ...]) -> int:
+def _gradient_signature(grad: Any, positions: Any, *, windows: tuple[Windows, ...]) -> Signature:
+    return (((*grad.shape[: -len(windows)], *(w.places for w in windows)), grad.dtype),)
+
+
+def _taps(x: Any, *, windows: tuple[Windows, ...], factor: float) -> int:
     return prod(_outputs(x, windows)) * prod(max(1, -(-(w.ends[-1] - w.starts[-1]) // w.step)) for w in windows)
 
 
-_EXAMPLES = (
-    Example((Operand((2, 3, 11)),), {"windows": (sliding(11, 3, 2, 1, 1, 6),)}),
-    Example((Operand((2, 3, 9, 70)),), {"windows": (sliding(9, 2, 2, 0, 1, 4), sliding(70, 2, 2, 0, 1, 35))}),
-    Example((Operand((1, 2, 13, 37)),), {"windows": (sliding(13, 3, 1, 1, 2, 11), sliding(37, 5, 1, 2, 1, 37))}),
-    Example((Operand((2, 1, 7, 10)),), {"windows": (adaptive(7, 3), adaptive(10, 4))}),
-    Example((Operand((1, 2, 4, 5, 33)),), {"windows": tuple(sliding(n, 2, 3, 0, 1, (n + 1) // 3) for n in (4, 5, 33))}),
-    Example((Operand((0, 2, 7, 5)),), {"windows": (adaptive(7, 3), adaptive(5, 5))}),
+#: Shapes of x and windows over its last axes.
+_EXAMPLES: tuple[tuple[Shape, tuple[Windows, ...]], ...] = (
+    ((2, 3, 11), (sliding(11, 3, 2, 1, 1, 6),)),
+    ((2, 3, 9, 70), (sliding(9, 2, 2, 0, 1, 4), sliding(70, 2, 2, 0, 1, 35))),
+    ((1, 2, 13, 37), (sliding(13, 3, 1, 1, 2, 11), sliding(37, 5, 1, 2, 1, 37))),
+    ((2, 1, 7, 10), (adaptive(7, 3), adaptive(10, 4))),
+    ((2, 2, 3, 35), (sliding(6, 2, 2, 0, 1, 3).transposed(), sliding(69, 3, 2, 1, 1, 35).transposed())),
+    ((1, 2, 4, 5, 33), tuple(sliding(n, 2, 3, 0, 1, (n + 1) // 3) for n in (4, 5, 33))),
+    ((1, 1, 2, 2500), (sliding(2, 2, 2, 0, 1, 1), sliding(2500, 3, 2, 1, 1, 1250))),
+    ((1, 1, 3, 150), (adaptive(3, 2), adaptive(150, 4))),
+    ((0, 2, 7, 5), (adaptive(7, 3), adaptive(5, 5))),
 )
 
+
+#: The gradient of windows that leave gaps: places that no window has.
+_WITH_GAPS = (sliding(7, 1, 3, 0, 1, 3).transposed(), sliding(33, 2, 4, 1, 1, 9).transposed())
+
+
+def _everywhere(outputs: Shape, places: Shape) -> Example:
+    """An example of windows that all have all places, so that positions may be any."""
+    windows = tuple(Windows(n, (0,) * m, (n,) * m) for m, n in zip(outputs, places, strict=True))
+    shape = (2, 3, *outputs)
+    return Example((Operand(shape), Operand(shape, int32, 0, prod(places))), {"windows": windows})
+
+
 POOL_MAX = Primitive(
-    "pool_max", _max_reference, _max_signature, strided=True, kinds="f", examples=_EXAMPLES, family="pooling"
-)
+    "pool_max", _max_reference, _max_signature, strided=True, kinds="f", family="pooling",
+    examples=(
+        *(Example((Operand(shape),), {"windows": windows}) for shape, windows in _EXAMPLES),
+        Example((Operand((1, 1, 2300)),), {"windows": (adaptive(2300, 1),)}),
+    ),
+)  # fmt: skip
 POOL_SUM = Primitive(
-    "pool_sum", _sum_reference, _sum_signature, _taps, strided=True, kinds="f", examples=_EXAMPLES, family="pooling"
-)
+    "pool_sum", _sum_reference, _sum_signature, _taps, strided=True, kinds="f", family="pooling",
+    examples=(
+        *(Example((Operand(shape),), {"windows": windows, "factor": 0.5}) for shape, windows in _EXAMPLES),
+        Example((Operand((1, 2, 3, 9)),), {"windows": _WITH_GAPS, "factor": 3.0}),
+    ),
+)  # fmt: skip
+POOL_MAX_GRADIENT = Primitive(
+    "pool_max_gradient", _gradient_reference, _gradient_signature, kinds="f", family="pooling",
+    examples=(
+        _everywhere((3,), (5,)), _everywhere((3, 7), (5, 9)), _everywhere((2, 1, 3), (3, 2, 4)),
+        _everywhere((2, 1), (1, 6)), _everywhere((0, 2), (3, 4)),
+    ),
+)  # fmt: skip
 
 
 # -- the operations ---------------------------------------------------------------------------------
@@ -162,36 +234,42 @@ class PoolMax(Op):
         return result
 
     def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
-        by_maximum, places = grad[0], tuple(w.places for w in self.windows)
-        return scatter_planes(by_maximum, output[1], places)
+        return PoolMaxGradient(self.windows)(grad[0], output[1])
 
 
-class PoolSum(Op):
-    """The sums of windows over the last axes."""
+class PoolMaxGradient(Op):
+    """The gradient of maxima (N, C, *outputs) for each place, and their `positions`, as `PoolMax` makes them.
 
-    name = "pool_sum"
+    A position is one of its window; others get nothing, or their gradient.
+    """
+
+    name = "pool_max_gradient"
 
     def __init__(self, windows: tuple[Windows, ...]) -> None:
         self.windows = windows
 
+    def compute(self, grad: NDArray, positions: NDArray) -> NDArray:
+        return grad.run(POOL_MAX_GRADIENT, positions, windows=self.windows)
+
+    def vjp(self, index: int, grad: Any, output: Any, by_maximum: Any, positions: Any) -> Any:
+        return gather_planes(grad, positions)
+
+
+class PoolSum(Op):
+    """The sums of windows over the last axes, times a factor."""
+
+    name = "pool_sum"
+
+    def __init__(self, windows: tuple[Windows, ...], factor: float = 1.0) -> None:
+        self.windows, self.factor = windows, factor
+
     def compute(self, x: NDArray) -> NDArray:
-        return x.run(POOL_SUM, windows=self.windows)
+        return x.run(POOL_SUM, windows=self.windows, factor=self.factor)
 
     def vjp(self, index: int, grad: Any, output: Any, x: Any) -> Any:
-        if all(w.tiles for w in self.windows):
-            return _repeated(grad, self.windows)
         if all(w.step == 1 for w in self.windows):
-            return PoolSum(transposed(self.windows))(grad)
+            return PoolSum(transposed(self.windows), self.factor)(grad)
         raise NotImplementedError("sums of windows with gaps have no gradient")
-
-
-def _repeated(grad: Any, windows: tuple[Windows, ...]) -> Any:
-    """Each element for all places of its window, of windows that tile the places: a copy, without a look at a table."""
-    lead, sizes = grad.shape[: -len(windows)], [w.places // len(w.starts) for w in windows]
-    outputs = [len(w.starts) for w in windows]
-    boxed = reshape(grad, (*lead, *(m for n in outputs for m in (n, 1))))
-    spread = broadcast_to(boxed, (*lead, *(m for pair in zip(outputs, sizes, strict=True) for m in pair)))
-    return reshape(spread, (*lead, *(w.places for w in windows)))
 
 
 def scatter_planes(values: Any, positions: Any, places: Shape) -> Any:
@@ -219,6 +297,6 @@ def pool_max(x: Tensor, windows: tuple[Windows, ...]) -> tuple[Tensor, Tensor]:
     return maxima, positions
 
 
-def pool_sum(x: Tensor, windows: tuple[Windows, ...]) -> Tensor:
-    """The sum of each window over the last axes of `x`."""
-    return PoolSum(windows)(x)
+def pool_sum(x: Tensor, windows: tuple[Windows, ...], factor: float = 1.0) -> Tensor:
+    """`factor` times the sum of each window over the last axes of `x`, rounded once."""
+    return PoolSum(windows, factor)(x)

@@ -300,3 +300,27 @@ def test_the_real_mnist_files(device):
     assert np.bincount(dataset.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     means = [x.mean().item() for x, _ in DataLoader(dataset, batch_size=2000)]
     assert np.mean(means) == pytest.approx(0.1325, abs=1e-4)
+
+
+def test_batches_ahead_are_the_same_batches() -> None:
+    """With `prefetch` two more items have been read when a batch is handed out; order and number stay."""
+    read: list[int] = []
+
+    class Noted:
+        def __len__(self) -> int:
+            return 5
+
+        def __getitem__(self, i: int) -> np.ndarray:
+            read.append(i)
+            return np.array([i], np.float32)
+
+    with ndl.device("numpy"):
+        loader = DataLoader(Noted(), prefetch=2)
+        seen = []
+        for (batch,) in loader:
+            assert len(read) == min(5, len(seen) + 3)
+            seen.append(int(batch.item()))
+        assert seen == list(range(5))
+        assert len(list(DataLoader(Noted(), prefetch=9))) == 5
+    with pytest.raises(ValueError, match="prefetch"):
+        DataLoader(Noted(), prefetch=-1)

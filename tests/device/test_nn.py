@@ -170,7 +170,7 @@ def test_state_round_trip(device):
 def test_state_has_running_statistics_and_crosses_devices(device):
     source, target = nn.BatchNorm1d(3), nn.BatchNorm1d(3, device="numpy")
     source(tensor(5, 3))
-    assert list(source.state_dict()) == ["weight", "bias", "running_mean", "running_var"]
+    assert list(source.state_dict()) == ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
     target.load_state_dict(source.state_dict())
     assert target.running_mean.device is ndl.device("numpy")
     np.testing.assert_array_equal(target.running_var.numpy(), source.running_var.numpy())

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import needle as ndl
 from needle.nn import functional as F
+
+
+@pytest.fixture(params=["its own", "a GPU's"])
+def shaped(request, device: ndl.Device) -> Iterator[ndl.Device]:
+    """The device with its own launch shape, and with that of a GPU."""
+    if request.param == "its own":
+        yield device
+        return
+    if not hasattr(device, "launch_shape"):
+        pytest.skip("not an OpenCL device")
+    original = device.launch_shape
+    device.launch_shape = replace(original, local_size=min(64, device.cl_device.max_work_group_size), vector_bytes=4)
+    yield device
+    device.launch_shape = original
 
 
 def sample(*shape: int) -> ndl.Tensor:
@@ -31,6 +48,34 @@ def test_gradients_of_both_orders(device: ndl.Device, function) -> None:
     x = sample(2, 2, 5, 4)
     assert ndl.gradcheck(function, x)
     assert ndl.gradcheck(ndl.grad(lambda x: (function(x) * 0.1).tanh().sum()), x * 0.1)
+
+
+@pytest.mark.parametrize(
+    ("size", "taps", "stride", "padding", "dilation"),
+    [
+        ((9, 300), (3, 3), (2, 2), (1, 1), (1, 1)),
+        ((120, 61), (2, 3), (2, 1), (0, 1), (1, 2)),
+        ((5, 7), (2, 2), (2, 2), (1, 1), (1, 1)),
+        ((4, 60), (3, 4), (1, 3), (1, 2), (1, 1)),
+    ],
+)
+def test_maxima_and_their_gradients_where_values_are_equal_infinite_or_missing(
+    shaped: ndl.Device, size, taps, stride, padding, dilation
+) -> None:
+    """The first of equal elements wins, or the last NaN, in windows that overlap, leave gaps and are cut off."""
+    few = np.array([0.0, -0.0, 1.0, -np.inf, -np.inf, -np.inf, np.inf, np.nan], np.float32)
+    images = np.random.default_rng(0).choice(few, (3, 2, *size), p=[0.1, 0.1, 0.1, 0.2, 0.2, 0.2, 0.05, 0.05])
+    images[:, 1] = -np.inf
+
+    def run(where: ndl.Device) -> list[np.ndarray]:
+        with where:
+            x = ndl.Tensor(images)
+            y, positions = F.max_pool2d(x, taps, stride, padding, dilation, return_indices=True)
+            y.backward(ndl.asarray(np.arange(y.size, dtype=np.float32).reshape(y.shape)))
+            return [y.numpy(), positions.numpy(), x.grad.numpy()]
+
+    for found, expected in zip(run(shaped), run(ndl.device("numpy")), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_one_program_serves_all_sizes(device: ndl.Device) -> None:
@@ -61,6 +106,7 @@ def test_one_program_serves_all_sizes(device: ndl.Device) -> None:
     [
         (lambda x: F.max_pool2d(x, 9), ValueError, "kernel_size=9 with dilation=1 reaches over 9 places"),
         (lambda x: F.max_pool2d(x, 2, padding=2), ValueError, "padding=2 must be at most half of kernel_size=2"),
+        (lambda x: F.max_pool2d(x[:, :, :2, :2], 2, 1, 1, 3), ValueError, "padding=.* a window has only padding"),
         (lambda x: F.avg_pool2d(x, 0), ValueError, "kernel_size=0 must be at least 1"),
         (lambda x: F.avg_pool2d(x, (1, 2, 3)), ValueError, r"kernel_size=\(1, 2, 3\) must be one number, or 2"),
         (lambda x: F.avg_pool3d(x[0, 0], 2), ValueError, r"avg_pool3d: input must be \(N, C, d1, d2, d3\)"),

@@ -382,3 +382,22 @@ def test_saved_arrays_are_freed_with_the_node(device: ndl.Device) -> None:
 def test_the_statistics_of_a_standardization_have_gradients(device: ndl.Device, output: int) -> None:
     x = ndl.Tensor(np.random.default_rng(1).standard_normal((3, 4)).astype(np.float32))
     assert ndl.gradcheck(lambda t: standardize(t, (1,), 1e-3)[output], x)
+
+
+@pytest.mark.parametrize("axes", [(0, 2), (2,)])
+def test_gradients_of_both_orders_of_normalized_channels(device: ndl.Device, axes: tuple[int, ...]) -> None:
+    """With respect to what is normalized, to the weights and to the biases, which share their sums."""
+    random = np.random.default_rng(2)
+    inputs = [ndl.Tensor(random.standard_normal(s).astype(np.float32)) for s in ((3, 2, 4), (2, 1), (2, 1))]
+
+    def result(*inputs: ndl.Tensor) -> ndl.Tensor:
+        x, weight, bias = inputs
+        normal, mean, var = standardize(x, axes, 1e-2, weight, bias)
+        return (normal * 0.5).tanh() + mean * var
+
+    def slopes(*inputs: ndl.Tensor) -> ndl.Tensor:
+        found = ndl.autograd.grad(result(*inputs).sum(), list(inputs), create_graph=True)
+        return sum((t * t).sum() for t in found)
+
+    assert ndl.gradcheck(result, inputs)
+    assert ndl.gradcheck(slopes, inputs)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from needle import ops
-from needle.nn.functional.pooling import scaled
+from needle.nn.functional.pooling import pool_sum_shared
 from needle.nn.functional.sizes import batched, check_floating
 from needle.ops.base import takes_tensor
-from needle.ops.pooling import Windows, adaptive, pool_max, pool_sum
+from needle.ops.pooling import Windows, adaptive, pool_max
 from needle.tensor import Tensor
 
 __all__ = [
@@ -54,7 +54,7 @@ def _average(axes: int, input: Tensor, output_size: OutputSize) -> Any:
         shares: Any = np.ones(())
         for w in windows:
             shares = shares[..., None] / (np.array(w.ends) - np.array(w.starts))
-        return scaled(pool_sum(x, windows), shares)
+        return pool_sum_shared(x, windows, shares)
 
     return batched(name, input, axes, pooled)
 

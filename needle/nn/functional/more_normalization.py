@@ -20,16 +20,17 @@ from needle.tensor import Tensor
 __all__ = ["group_norm", "instance_norm", "local_response_norm", "normalize", "rms_norm"]
 
 
-def _by_channel(name: str, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    """x * weight + bias for each channel, axis 1. Raises ValueError for parameters of another size."""
-    channels = x.shape[1]
-    for argument, tensor in (("weight", weight), ("bias", bias)):
-        if tensor is not None and tensor.shape != (channels,):
-            raise ValueError(f"{name}: {argument} of shape {tensor.shape} must be ({channels},), one for each channel")
-    shape = (channels, *(1,) * (x.ndim - 2))
-    if weight is not None:
-        x = x * ops.reshape(weight, shape)
-    return x if bias is None else x + ops.reshape(bias, shape)
+def _by_channel(name: str, parameter: Tensor | None, argument: str, x: Tensor, channels: tuple[int, ...]) -> Any:
+    """A number for each channel, which axes 1 to len(channels) of `x` count, in a shape that broadcasts to `x`.
+
+    Raises ValueError for a parameter of another size.
+    """
+    count = prod(channels)
+    if parameter is None:
+        return None
+    if parameter.shape != (count,):
+        raise ValueError(f"{name}: {argument} of shape {parameter.shape} must be ({count},), one for each channel")
+    return ops.reshape(parameter, (*channels, *(1,) * (x.ndim - 1 - len(channels))))
 
 
 @takes_tensor
@@ -43,9 +44,12 @@ def group_norm(
     groups = integer("num_groups", num_groups)
     if input.ndim < 2 or input.shape[1] % groups:
         raise ValueError(f"group_norm: num_groups={groups} must divide the channels, axis 1, of input {input.shape}")
-    grouped = ops.reshape(input, (input.shape[0], groups, prod(input.shape[1:]) // groups))
-    normal = ops.reshape(standardize(grouped, (2,), eps)[0], input.shape)
-    return _by_channel("group_norm", normal, weight, bias)
+    # The parameters in the shape of the groups: a change of shape before them would make a launch of its own.
+    channels = (groups, input.shape[1] // groups)
+    grouped = ops.reshape(input, (input.shape[0], *channels, prod(input.shape[2:])))
+    weight = _by_channel("group_norm", weight, "weight", grouped, channels)
+    bias = _by_channel("group_norm", bias, "bias", grouped, channels)
+    return ops.reshape(standardize(grouped, (2, 3), eps, weight, bias)[0], input.shape)
 
 
 @takes_tensor
@@ -72,7 +76,9 @@ def instance_norm(
     places = prod(input.shape[2:])
     if places == 1:
         raise ValueError(f"instance_norm needs more than one place per channel; input is {input.shape}")
-    normal, mean, var = standardize(input, tuple(range(2, input.ndim)), eps)
+    weight = _by_channel("instance_norm", weight, "weight", input, input.shape[1:2])
+    bias = _by_channel("instance_norm", bias, "bias", input, input.shape[1:2])
+    result, mean, var = standardize(input, tuple(range(2, input.ndim)), eps, weight, bias)
     for running, found, factor in ((running_mean, mean, 1.0), (running_var, var, places / max(places - 1, 1))):
         if running is not None and input.shape[0]:
             batch: Any = ops.mean(found.detach(), 0)
@@ -80,7 +86,7 @@ def instance_norm(
                 momentum * factor
             )
             running.cached_data = moved.astype(running.dtype).realize()
-    return _by_channel("instance_norm", normal, weight, bias)
+    return result
 
 
 class RootMeanSquare(Op):

@@ -10,7 +10,7 @@ import numpy as np
 from needle import ops
 from needle.array import evaluation
 from needle.dtypes import promote
-from needle.nn.functional.standardize import standardize
+from needle.nn.functional.standardize import affine, standardize
 from needle.ops.base import takes_tensor
 from needle.ops.precision import rounded_once, widened
 from needle.tensor import Tensor
@@ -39,7 +39,7 @@ def layer_norm(
         if tensor is not None and tensor.shape != shape:
             raise ValueError(f"layer_norm over shape {shape}: {name} has shape {tensor.shape}")
     axes = tuple(range(input.ndim - len(shape), input.ndim))
-    return _affine(standardize(input, axes, eps)[0], weight, bias)
+    return affine(standardize(input, axes, eps)[0], weight, bias)
 
 
 @takes_tensor
@@ -50,15 +50,16 @@ def batch_norm(
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     training: bool = False,
-    momentum: float = 0.1,
+    momentum: Any = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
     """(input - mean) / sqrt(var + eps) * weight + bias for each channel, axis 1 (Ioffe and Szegedy 2015).
 
     `input` is (N, C) or (N, C, d1, ...); the others have shape (C,). While `training`, mean and biased
     variance are those of the batch, and the running ones, if there are any, get new values: (1 - momentum)
-    of the old and `momentum` of the batch's, the variance unbiased. Otherwise the running ones are used. The result's
-    dtype is that in which `input`, `weight` and `bias` meet; halves are computed in float32 and rounded once.
+    of the old and `momentum` (a number, or an array of shape ()) of the batch's, the variance unbiased. Otherwise the
+    running ones are used. The result's dtype is that in which `input`, `weight` and `bias` meet; halves are computed in
+    float32 and rounded once.
     Raises ValueError where shapes do not fit, for missing running statistics, and while training for a
     single value per channel, which has no variance.
     """
@@ -67,11 +68,15 @@ def batch_norm(
     per_channel = (channels, *(1,) * (input.ndim - 2))
     if (running_mean is None) != (running_var is None):
         raise ValueError("batch_norm needs both running_mean and running_var, or neither")
+    dtype = input.dtype
+    for parameter in (weight, bias):
+        dtype = dtype if parameter is None else promote(dtype, parameter.dtype)
+    weight, bias = (None if t is None else ops.reshape(t, per_channel) for t in (weight, bias))
     if training:
         count = input.size // max(channels, 1)
         if count == 1:
             raise ValueError(f"batch_norm needs more than one value per channel to train; input is {input.shape}")
-        result, mean, var = standardize(widened(input), axes, eps)
+        result, mean, var = standardize(widened(input), axes, eps, weight, bias)
         if running_mean is not None and running_var is not None and count:  # an empty batch says nothing
             _move_towards(running_mean, mean.cached_data, momentum, 1)
             _move_towards(running_var, var.cached_data, momentum, count / (count - 1))  # unbiased
@@ -82,12 +87,8 @@ def batch_norm(
     else:
         scale = ops.rsqrt(widened(running_var.detach()) + eps).realize()
         center = ops.reshape(widened(running_mean.detach()), per_channel)
-        result = (widened(input) - center) * ops.reshape(scale, per_channel)
-    dtype = input.dtype
-    for parameter in (weight, bias):
-        dtype = dtype if parameter is None else promote(dtype, parameter.dtype)
-    weight, bias = (None if t is None else ops.reshape(t, per_channel) for t in (weight, bias))
-    return ops.astype(_affine(result, weight, bias), dtype)
+        result = affine((widened(input) - center) * ops.reshape(scale, per_channel), weight, bias)
+    return ops.astype(result, dtype)
 
 
 def _check_channels(input: Tensor, *per_channel: Tensor | None) -> int:
@@ -101,13 +102,7 @@ def _check_channels(input: Tensor, *per_channel: Tensor | None) -> int:
     return channels
 
 
-def _move_towards(running: Tensor, batch: Any, momentum: float, factor: float) -> None:
+def _move_towards(running: Tensor, batch: Any, momentum: Any, factor: float) -> None:
     """Give `running` the part `momentum` of the array `batch * factor`, outside the graph."""
     moved = widened(running.cached_data) * (1 - momentum) + batch.reshape(running.shape) * (momentum * factor)
     running.cached_data = moved.astype(running.dtype)
-
-
-def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    if weight is not None:
-        x = x * weight
-    return x if bias is None else x + bias

@@ -59,6 +59,8 @@ def _max_pool(
 
     def pooled(x: Tensor) -> Any:
         windows, _ = _windows(name, x, axes, kernel_size, stride, padding, dilation, ceil_mode)
+        if any(start >= end for w in windows for start, end in zip(w.starts, w.ends, strict=True)):
+            raise ValueError(f"{name}: with padding={padding} and dilation={dilation} a window has only padding")
         maxima, positions = pool_max(x, windows)
         return (maxima, ops.astype(positions, "int64")) if return_indices else maxima
 
@@ -89,19 +91,18 @@ def _avg_pool(
 
     def pooled(x: Tensor) -> Tensor:
         windows, along = _windows(name, x, axes, kernel_size, stride, padding, 1, ceil_mode)
-        sums = pool_sum(x, windows)
         if divisor_override is not None:
-            return sums * (1 / divisor_override)
-        return scaled(sums, _shares(windows, tuple(along), count_include_pad))
+            return pool_sum(x, windows, 1 / divisor_override)
+        return pool_sum_shared(x, windows, _shares(windows, tuple(along), count_include_pad))
 
     return batched(name, input, axes, pooled)
 
 
-def scaled(sums: Tensor, shares: np.ndarray) -> Tensor:
-    """`sums` times `shares`, which broadcast to them."""
+def pool_sum_shared(x: Tensor, windows: tuple[Windows, ...], shares: np.ndarray) -> Tensor:
+    """The sums of windows, times `shares`, which broadcast to them."""
     if shares.size and (shares == shares.flat[0]).all():
-        return sums * float(shares.flat[0])
-    return sums * NDArray.from_numpy(shares.astype(sums.dtype), sums.device)
+        return pool_sum(x, windows, float(shares.flat[0]))
+    return pool_sum(x, windows) * NDArray.from_numpy(shares.astype(x.dtype), x.device)
 
 
 def _lp_pool(

@@ -1,125 +1,96 @@
-"""The launchers of `cl/pooling.cl`: maxima and sums over windows."""
+"""The launchers of `cl/pooling_*.cl`: maxima and sums over windows, and the gradient of maxima."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from needle.backend.opencl.building.types import element_defines, is_narrow
+from needle.backend.opencl.building.types import argument_dtype, element_defines, is_narrow
 from needle.backend.opencl.kernels import costs
-from needle.backend.opencl.kernels.convolution_planes import TableBuilder, words
-from needle.backend.opencl.kernels.convolution_problem import Triple, three
+from needle.backend.opencl.kernels.elementwise import index_type
 from needle.backend.opencl.kernels.launchers import launches
+from needle.backend.opencl.kernels.pooling_problem import Pooled, Windows, maxima_of, windows_of
 from needle.backend.opencl.kernels.prepared import PreparedLaunch
 from needle.backend.opencl.shapes.groups import Grain, groups_for
 from needle.backend.protocol import ArrayView
-from needle.dtypes import DType, Shape
+from needle.dtypes import DType, Shape, compute_dtype
 
 if TYPE_CHECKING:
     from needle.backend.opencl.running.device import OpenCLDevice
 
 _LONG = np.dtype(np.int64)
-_POOL = (None,) * 4 + (_LONG, None)
 _RESULTS = Grain(group=1 << 11, rounded_up=True)
+_BAND_BYTES = 1 << 14  # of a plane that a CPU's work-item clears and adds to: half of a small first-level cache
 
 
-class Windows(Protocol):
-    """The windows along one axis; see `needle.ops.pooling`."""
-
-    @property
-    def places(self) -> int: ...
-    @property
-    def starts(self) -> tuple[int, ...]: ...
-    @property
-    def ends(self) -> tuple[int, ...]: ...
-    @property
-    def step(self) -> int: ...
+@launches("pool_max")
+def _pool_max(
+    device: OpenCLDevice, inputs: Sequence[ArrayView], outputs: Sequence[ArrayView], *, windows: tuple[Windows, ...]
+) -> None:
+    (x,), (maxima, positions) = inputs, outputs
+    made, table = device.prepared(_prepare, x.shape, x.strides, x.dtype, windows, True)
+    made.launch(device, (x.buffer, maxima.buffer, positions.buffer, table, x.offset))
 
 
-@dataclass(frozen=True)
-class _Problem:
-    """`struct windows` of the kernels' file, field by field."""
-
-    images: int
-    inner: int
-    outer_step: int
-    inner_step: int
-    step: Triple
-    last: int
-    extent: Triple
-    outputs: Triple
-    tap_step: Triple
-    starts: Triple
-    ends: Triple
-    begin: int
-    end: int
-    stride: int
-    taps: int
-
-    def words(self) -> list[int]:
-        """The fields in their order, as `OpenCLDevice.layout_buffer` writes them."""
-        return words(self)
-
-
-@launches("pool_max", maximum=True)
-@launches("pool_sum", maximum=False)
-def _pool(
-    device: OpenCLDevice, inputs: Sequence[ArrayView], outputs: Sequence[ArrayView], *, maximum: bool,
-    windows: tuple[Windows, ...],
+@launches("pool_sum")
+def _pool_sum(
+    device: OpenCLDevice, inputs: Sequence[ArrayView], outputs: Sequence[ArrayView], *, windows: tuple[Windows, ...],
+    factor: float,
 ) -> None:  # fmt: skip
-    """The positions are the second output of a maximum."""
-    (x,) = inputs
-    made, table = device.prepared(_prepare, x.shape, x.strides, x.dtype, windows, maximum)
-    made.launch(device, (x.buffer, outputs[0].buffer, outputs[-1].buffer, table, x.offset))
+    (x,), (sums,) = inputs, outputs
+    made, table = device.prepared(_prepare, x.shape, x.strides, x.dtype, windows, False)
+    made.launch(device, (x.buffer, sums.buffer, factor, table, x.offset))
 
 
 def _prepare(
     device: OpenCLDevice, shape: Shape, strides: Shape, dtype: DType, windows: tuple[Windows, ...], maximum: bool
 ) -> tuple[PreparedLaunch, Any]:
-    launch_shape, axes = device.launch_shape, len(windows)
-    *lead, outer, inner = (1, 1, *shape[:-axes])
-    *_, outer_step, inner_step = (0, 0, *strides[:-axes])
-    if prod(lead) != 1:
-        raise ValueError(f"pooling takes arrays of at most two axes beside those of the windows; the shape is {shape}")
-    table = TableBuilder()
-    starts = three(tuple(table.add(w.starts) for w in windows), table.add([0]))
-    ends = three(tuple(table.add(w.ends) for w in windows), table.add([1]))
-    outputs = three(tuple(len(w.starts) for w in windows), 1)
-    step = three(strides[-axes:], 0)
-    vectors = launch_shape.on_cpu and not is_narrow(dtype)
-    begin, end, stride, taps = _whole(windows[-1]) if vectors and step[2] == 1 else (0, 0, 0, 0)
-    problem = _Problem(
-        outer * inner, inner, outer_step, inner_step, step, _last(shape, strides), three(shape[-axes:], 1), outputs,
-        three(tuple(w.step for w in windows), 1), starts, ends, begin, end, stride, taps,
-    )  # fmt: skip
-    defines = element_defines(dtype) | {"LOCAL": launch_shape.local_size}
-    defines |= {"MAXIMUM": 1} if maximum else {}
-    defines |= {"WIDTH": launch_shape.width(dtype.itemsize)} if vectors else {}
-    size = outer * inner * prod(outputs)
-    kernel = device.kernel("pooling.cl", "pool", defines, _POOL, costs.of_functions(size))
-    units = size // outputs[2] if launch_shape.on_cpu else size
+    """By rows on a CPU, if a row's windows do not reach over too much; by places on a GPU, where no row is too long."""
+    launch_shape = device.launch_shape
+    width = launch_shape.width(compute_dtype(dtype).itemsize)
+    problem, table = windows_of(shape, strides, windows)
+    by_rows = launch_shape.on_cpu and width > 1 and problem.chunks > 0
+    size = problem.images * prod(problem.outputs)
+    defines = element_defines(dtype) | ({"MAXIMUM": 1} if maximum else {})
+    if by_rows:
+        name, units, local = "pooling_rows", problem.chunks * size // max(1, problem.outputs[2]), 1
+        defines |= {"LOCAL": local, "WIDTH": width}
+    else:
+        name, units, local = "pooling_places", size, launch_shape.local_size
+        defines |= {"LOCAL": local, "INDEX": index_type(device, max(size, _reach(shape, strides)))}
+    types = (None, None, None if maximum else argument_dtype(dtype), None, _LONG, None)
+    kernel = device.kernel(f"{name}.cl", name, defines, types, costs.of_functions(size))
     groups = groups_for(launch_shape, max(1, units), _RESULTS.worth(launch_shape, size))
-    launch = PreparedLaunch(kernel, (groups,), (launch_shape.local_size,), (device.layout_buffer(problem),))
-    return launch, device.layout_buffer(table.table())
+    launch = PreparedLaunch(kernel, (groups,), (local,), (device.layout_buffer(problem),))
+    return launch, device.layout_buffer(table)
 
 
-def _whole(w: Windows) -> tuple[int, int, int, int]:
-    """The windows that are not cut off: the first, the end, their stride and their taps; none if vectors cannot."""
-    sizes = [end - start for start, end in zip(w.starts, w.ends, strict=True)]
-    strides = {b - a for a, b in zip(w.starts, w.starts[1:], strict=False)}
-    largest = max(sizes, default=0)
-    whole = [i for i, size in enumerate(sizes) if size == largest]
-    if not whole or len(whole) != whole[-1] - whole[0] + 1:
-        return 0, 0, 0, 0
-    between = {w.starts[i + 1] - w.starts[i] for i in whole[:-1]}
-    if not strides or len(between) != 1 or not between <= {1, 2}:
-        return 0, 0, 0, 0
-    return whole[0], whole[-1] + 1, between.pop(), -(-largest // w.step)
+def _reach(shape: Shape, strides: Shape) -> int:
+    return sum(max(0, n - 1) * abs(step) for n, step in zip(shape, strides, strict=True))
 
 
-def _last(shape: Shape, strides: Shape) -> int:
-    return sum(max(0, (n - 1) * step) for n, step in zip(shape, strides, strict=True)) + 1
+@launches("pool_max_gradient")
+def _pool_max_gradient(
+    device: OpenCLDevice, inputs: Sequence[ArrayView], outputs: Sequence[ArrayView], *, windows: tuple[Windows, ...]
+) -> None:
+    (grad, positions), (result,) = inputs, outputs
+    launch = device.prepared(_prepare_gradient, result.shape, result.dtype, windows)
+    launch.launch(device, (grad.buffer, positions.buffer, result.buffer))
+
+
+def _prepare_gradient(device: OpenCLDevice, shape: Shape, dtype: DType, windows: tuple[Windows, ...]) -> PreparedLaunch:
+    launch_shape = device.launch_shape
+    scatters = launch_shape.on_cpu and not is_narrow(dtype)
+    pooled = Pooled.of(shape, windows)
+    problem, table = maxima_of(pooled, _BAND_BYTES // dtype.itemsize)
+    size = prod(shape)
+    name, units = ("scatter_maxima", problem.bands) if scatters else ("gather_maxima", size)
+    defines = element_defines(dtype) | {"LOCAL": launch_shape.local_size, "SCATTERS": int(scatters)}
+    defines |= {"INDEX": index_type(device, max(size, pooled.images * prod(pooled.outputs)))}
+    kernel = device.kernel("pooling_gradient.cl", name, defines, (None,) * 5, costs.of_functions(size))
+    groups = groups_for(launch_shape, max(1, units), _RESULTS.worth(launch_shape, size))
+    arguments = (device.layout_buffer(table), device.layout_buffer(problem))
+    return PreparedLaunch(kernel, (groups,), (launch_shape.local_size,), arguments)
