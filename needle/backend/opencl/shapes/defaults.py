@@ -42,7 +42,7 @@ def gpu_launch_shape(device: cl.Device) -> LaunchShape:
     local = _local_size(device)
     return LaunchShape(
         vector_bytes=4, local_size=local, groups=32 * device.max_compute_units, wide_index=False,
-        matmul_group=_matmul_group(local),
+        cores=device.max_compute_units, matmul_group=_matmul_group(local),
     ).fitting(device)  # fmt: skip
 
 

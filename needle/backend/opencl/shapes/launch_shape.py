@@ -15,7 +15,7 @@ from needle.backend.opencl.building.types import is_narrow
 from needle.dtypes import DType
 
 #: To be raised when kernels change so much that saved launch shapes no longer serve.
-VERSION = 5
+VERSION = 6
 
 #: Tiles of A that are packed at once, at most: a batch of 64 is one block then.
 _STRIP = 5
@@ -34,7 +34,7 @@ class LaunchShape:
     local_size: int  # work-items of a work-group, products aside; 1 makes it a CPU's launch shape
     groups: int  # most groups a launch is split into; each walks its own stretch
     wide_index: bool  # whether 64-bit indices cost nothing here
-    cores: int = 1  # compute units of a CPU, among which work is cut where each part costs something
+    cores: int = 1  # compute units: a CPU's cores, among which work is cut where each part costs; a GPU's, to fill
     streamed_bytes: int = 0  # least size of a result that is written past the caches; 0: none is
     held_launches: int = 0  # launches of one group that may wait to be enqueued with others
     fold_columns: int = 1  # vectors that a work-item folds side by side when it reduces across rows
