@@ -38,7 +38,7 @@ class Counted(OpenCLDevice):
 def gpu_of(device: OpenCLDevice, units: int) -> Counted:
     counted = Counted(device.info, device.cl_device)
     described = SimpleNamespace(
-        max_compute_units=units, max_work_group_size=1024, local_mem_size=48 << 10, extensions="cl_khr_fp64"
+        max_compute_units=units, max_work_group_size=1024, local_mem_size=48 << 10, extensions="cl_khr_fp64", vendor=""
     )
     counted.launch_shape = gpu_launch_shape(cast(cl.Device, described))
     return counted
@@ -103,6 +103,9 @@ WORK = {
     "softmax 1024x1024": over(lambda x: ndl.softmax(x, axis=1), (1024, 1024)),
     "softmax 16384x10": over(lambda x: ndl.softmax(x, axis=1), (16384, 10)),
     "softmax columns 64x512x1024": over(lambda x: ndl.softmax(x, axis=1), (64, 512, 1024)),
+    "product 1024x1024x1024": over(ndl.matmul, (1024, 1024), (1024, 1024)),
+    "product 64x8192x64": over(ndl.matmul, (64, 8192), (8192, 64)),
+    "product with a vector 4096x1024": over(ndl.matmul, (4096, 1024), (1024, 1)),
     "take 4096 of 50000x512": (lambda: ndl.take(array(50000, 512), places(4096), axis=0), 4096 * 512),
     "take 64 of 50000x512": (lambda: ndl.take(array(50000, 512), places(64), axis=0), 64 * 512),
     "normal numbers 100000": (lambda: ndl.randn(100000), 100000),
