@@ -72,27 +72,14 @@ typedef VEC(SUM_T) sums_t;
 #define UNROLL_BY_(n) _Pragma(TEXT_(unroll n))
 #define UNROLL_BY(n) UNROLL_BY_(n)
 
-#if IS_NARROW(T)
-// Four halves in one load: of vload_half4 compilers make four.
-static inline float4 load_four(__global const T *from)
-{
-    const ushort4 bits = *(__global const ushort4 *)from;
-    const ushort lanes[4] = {bits.s0, bits.s1, bits.s2, bits.s3};
-    return (float4)(vload_half(0, (const half *)lanes), vload_half(1, (const half *)lanes),
-                    vload_half(2, (const half *)lanes), vload_half(3, (const half *)lanes));
-}
-#define STORE_FOUR(to, v) STORE_ONE(to, (v).s0), STORE_ONE((to) + 1, (v).s1), STORE_ONE((to) + 2, (v).s2), STORE_ONE((to) + 3, (v).s3)
-#else
-static inline sums_t load_four(__global const T *from) { return CAST(SUM_T, *(__global const VEC(T) *)from); }
-#define STORE_FOUR(to, v) *(__global VEC(T) *)(to) = CAST(T, v)
-#endif
+static inline sums_t load_four(__global const T *from) { return CAST(SUM_T, LOAD_FOUR(T, from)); }
 #define LOAD_ONE(from) (SUM_T)LOAD(T, from, 0)
-#define STORE_ONE(to, v) STORE(T, to, 0, v)
 #if SLICED
-#undef STORE_FOUR
-#undef STORE_ONE
-#define STORE_FOUR(to, v) *(__global sums_t *)(to) = (v)
-#define STORE_ONE(to, v) *(to) = (v)
+#define PUT_FOUR(to, v) *(__global sums_t *)(to) = (v)
+#define PUT_ONE(to, v) *(to) = (v)
+#else
+#define PUT_FOUR(to, v) STORE_FOUR(T, to, v)
+#define PUT_ONE(to, v) STORE(T, to, 0, v)
 #endif
 
 // Where element `e` of the fetch `n` of a work-item stands in a step.
@@ -250,12 +237,12 @@ void matmul_registers(PARAMETERS, const long slice)
             #pragma unroll
             for (int n = 0; n < MX / 4; n++) {
                 const int column = n * 4 * GX + 4 * x;
-                if (C_QUADS && column < wide) STORE_FOUR(to + column, sum[m][n]);
+                if (C_QUADS && column < wide) PUT_FOUR(to + column, sum[m][n]);
                 else {
-                    if (column < wide) STORE_ONE(to + column, sum[m][n].s0);
-                    if (column + 1 < wide) STORE_ONE(to + column + 1, sum[m][n].s1);
-                    if (column + 2 < wide) STORE_ONE(to + column + 2, sum[m][n].s2);
-                    if (column + 3 < wide) STORE_ONE(to + column + 3, sum[m][n].s3);
+                    if (column < wide) PUT_ONE(to + column, sum[m][n].s0);
+                    if (column + 1 < wide) PUT_ONE(to + column + 1, sum[m][n].s1);
+                    if (column + 2 < wide) PUT_ONE(to + column + 2, sum[m][n].s2);
+                    if (column + 3 < wide) PUT_ONE(to + column + 3, sum[m][n].s3);
                 }
             }
         }
