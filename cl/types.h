@@ -156,7 +156,8 @@
 #define STORE_FOUR_PLAIN(T, pointer, value) *(__global VEC(T) *)(pointer) = CAST(T, value)
 
 // A device that cannot compute in half has no vectors of halves. It still loads and stores them, converted.
-#ifdef cl_khr_fp16
+// NVIDIA's compiler can and does not say so; finding/halves.py tries it.
+#if defined(cl_khr_fp16) || defined(__NV_CL_C_VERSION)
 #define DEFINE_LOOSE_HALF(T) DEFINE_LOOSE_PLAIN(T)
 #else
 #define DEFINE_LOOSE_HALF(T)
