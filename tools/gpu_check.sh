@@ -11,6 +11,7 @@ cd "$(dirname "$0")/.." || exit 1
 root=$PWD
 out=$(mktemp -d "${TMPDIR:-/tmp}/needle-check.XXXXXX")
 small=${NEEDLE_CHECK_SMALL:-}
+unset PYTHONPATH # what is checked is what is installed here
 
 # PyTorch, with the card's own libraries, is taken from where it is.
 others=()
@@ -32,12 +33,12 @@ part() {
     timeout "$limit" "$@" >"$out/$name" 2>&1
     echo $? >"$out/$name.status"
 }
-part self-test 80 "$python" -m needle doctor "$device"
-part speeds 70 "$python" "$root/tools/gpu_speeds.py" "$device" ${small:+--small}
-part tests 200 "$python" -m pytest -q -n 4 -c "$root/pyproject.toml" --rootdir "$root" -p no:cacheprovider \
+part self-test 110 "$python" -m needle doctor "$device"
+part speeds 60 "$python" "$root/tools/gpu_speeds.py" "$device" ${small:+--small}
+part tests 170 "$python" -m pytest -q -n 4 -c "$root/pyproject.toml" --rootdir "$root" -p no:cacheprovider \
     -m "device and not slow and not large" "$root/tests" ${small:+-k test_launch_shapes}
 cd "$root" || exit 1
-part benchmark 110 "$python" -m benchmarks run --peers numpy --device "$device" --output "$out/plots" --rounds 3 \
+part benchmark 100 "$python" -m benchmarks run --peers numpy --device "$device" --output "$out/plots" --rounds 3 \
     ${small:+--quick --only matvec/}
 cd "$out" || exit 1
 part tune 60 "$python" -m needle tune --device "$device" --dry-run --seconds "$([ "$small" ] && echo 2 || echo 30)"

@@ -19,7 +19,6 @@ REFUSED = (
 #: Kernels that may keep an array in memory, or spill, on the targets whose names begin so ("" for all), and why.
 IN_MEMORY = (
     ("sm_", "elementwise_batch", "the sizes of the slots are an array, which the loop over slots reads once each"),
-    ("sm_", "reduce_columns", "the places of the next rows are indexed by their number"),
     ("", "sort_short", "a row is sorted by insertion in an array that is indexed by data"),
     ("", "attention_rows", "each work-item keeps a query's output, of any length D"),
     ("", "attention_rows_queries", "each work-item keeps a query's gradient, of any length D"),
