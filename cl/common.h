@@ -73,7 +73,7 @@
 #ifdef cl_khr_fp64
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
 #endif
-#ifdef cl_khr_fp16
+#if defined(cl_khr_fp16) || defined(__NV_CL_C_VERSION)
 #pragma OPENCL EXTENSION cl_khr_fp16 : enable
 #endif
 

@@ -2,7 +2,8 @@
 //
 // A and B are strided views of any kind. Two kernels compute the same thing:
 //   matmul_blocks  for CPUs: one work-item packs a block of B, then multiplies it tile by tile in vectors;
-//   matmul_tiles   for GPUs: a work-group stages square tiles in local memory, a work-item sums MICRO x MICRO.
+//   matmul_tiles   for GPUs: a work-group stages square tiles in local memory, a work-item sums MICRO x MICRO;
+//                  for what matmul_registers.cl, which is faster, does not take.
 #include "matmul.h"
 
 #ifdef ON_CPU

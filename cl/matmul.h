@@ -20,10 +20,15 @@
 #define JOIN(sum, x) sum += (x)
 #endif
 
+// The type of C, where it is not that of A and B.
+#ifndef C_T
+#define C_T T
+#endif
+
 // The parameters of every kernel. Strides and starts count elements; batch number `i` of `batches` reads A at
 // (i / batch_inner) * a_outer + (i % batch_inner) * a_inner, and B likewise.
 #define PARAMETERS                                                                            \
-    __global const T *restrict a, __global const T *restrict b, __global T *restrict c,       \
+    __global const T *restrict a, __global const T *restrict b, __global C_T *restrict c,     \
     const long a_start, const long b_start, const long c_start,                               \
     const long rows, const long columns, const long depth,                                    \
     const long a_row, const long a_depth, const long b_depth, const long b_column,            \

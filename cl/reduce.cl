@@ -198,6 +198,80 @@ void reduce_rows(__global OUT *restrict output, const long output_start, const l
 #define ROW_STRIDE(operand) 0
 #endif
 
+#if LOCAL > 1 && COLUMNS == 1
+// On a GPU a work-item folds one vector of columns, UNROLL rows at once. Where they are is computed from the first of a
+// stretch of rows that lie evenly, and not kept in an array.
+__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
+void reduce_columns(__global OUT *restrict output, const long output_start, const long outputs, const long segments,
+                    const long fold_rows, const long count, __constant const long *layout, PARAMETERS) {
+    MOVE_TO_STARTS
+    const INDEX columns = EXTENT(RANK - 1);
+    const INDEX per_row = (columns + WIDTH - 1) / WIDTH, strips = (per_row + LOCAL - 1) / LOCAL;
+    const INDEX per_segment = ((INDEX)fold_rows + (INDEX)segments - 1) / (INDEX)segments;
+    const long tasks = outputs * segments * (long)strips;
+    FOR_GROUP_UNITS(task, tasks) {
+        const INDEX fold = task / strips;  // output row and segment
+        const INDEX place = (task - fold * strips) * LOCAL + (INDEX)get_local_id(0);
+        if (place >= per_row) continue;
+        const INDEX output_row = fold / (INDEX)segments, column = place * WIDTH;
+        const INDEX begin = (fold - output_row * (INDEX)segments) * per_segment;
+        const INDEX end = min(begin + per_segment, (INDEX)fold_rows);
+        const int lanes = (int)min(columns - column, (INDEX)WIDTH);
+        total_t total = {IDENTITIES, LIT(ACC, 0)};
+        for (INDEX row = begin; row < end;) {
+            const INDEX number = output_row * (INDEX)fold_rows + row;
+            INDEX at[OPERANDS] = {0};
+            MOVE_TO_ROW(number, at);
+            // The rows up to the end of their axis, of which a block at most.
+            const INDEX even = min(min(end - row, (INDEX)(BLOCK * UNROLL)), (INDEX)(ROW_EXTENT - number % ROW_EXTENT));
+            accumulator block[UNROLL];
+            #pragma unroll
+            for (int u = 0; u < UNROLL; u++) block[u] = IDENTITIES;
+            INDEX done = 0;
+            if (lanes == WIDTH) {
+                START_NANS
+                for (; done + UNROLL <= even; done += UNROLL) {
+                    accumulator element[UNROLL];
+                    #pragma unroll
+                    for (int u = 0; u < UNROLL; u++) {
+                        LOAD_FULL
+                        COMPUTE
+                        element[u] = CAST(ACC, result0);
+                        #pragma unroll
+                        for (int n = 0; n < OPERANDS; n++) at[n] += ROW_STRIDE(n);
+                    }
+                    #pragma unroll
+                    for (int u = 0; u < UNROLL; u++) block[u] = QUICK(element[u], block[u]);
+                    NOTE_NANS(element)
+                }
+                block[0] = WITH_NANS(block[0]);
+            }
+            for (; done < even; done++) {
+                accumulator element;
+                if (lanes == WIDTH) {
+                    LOAD_FULL
+                    COMPUTE
+                    element = CAST(ACC, result0);
+                } else {
+                    LOAD_TAIL
+                    COMPUTE
+                    element = CAST(ACC, result0);
+                }
+                block[0] = COMBINE(element, block[0]);
+                for (int n = 0; n < OPERANDS; n++) at[n] += ROW_STRIDE(n);
+            }
+            #pragma unroll
+            for (int u = 1; u < UNROLL; u++) block[0] = COMBINE(block[u], block[0]);
+            add_block(&total, block[0]);
+            row += even;
+        }
+        lanes_t folded;
+        folded.vector = total.value;
+        for (int i = 0; i < lanes; i++)
+            STORE(OUT, output, output_start + fold * columns + column + i, FINISH(folded.lane[i], count));
+    }
+}
+#else
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1)))
 void reduce_columns(__global OUT *restrict output, const long output_start, const long outputs, const long segments,
                     const long fold_rows, const long count, __constant const long *layout, PARAMETERS) {
@@ -291,4 +365,5 @@ void reduce_columns(__global OUT *restrict output, const long output_start, cons
         }
     }
 }
+#endif
 #endif

@@ -70,6 +70,7 @@ def settings_for(device: OpenCLDevice) -> list[Setting]:
             ),
         ]
     return [
+        Setting("matmul_sums", (0, 16, 32, 64), frozenset({"matmul"})),
         Setting("matmul_micro", (2, 4, 6, 8), frozenset({"matmul"})),
         Setting("matmul_group", tuple(n for n in (8, 16) if n * n <= most), frozenset({"matmul", "matvec"})),
         Setting("local_size", tuple(n for n in (64, 128, 256, 512) if n <= most), spread),

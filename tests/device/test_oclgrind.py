@@ -23,6 +23,9 @@ if SIMULATOR is None and os.environ.get("NEEDLE_TEST_MISSING") == "error":
     raise pytest.UsageError("oclgrind is not installed")
 pytestmark = pytest.mark.skipif(SIMULATOR is None, reason="oclgrind is not installed")
 
+#: Kernels that the simulator stops at, of an instruction (freeze) that it does not know even unoptimized.
+REFUSED = {"matmul_registers", "matmul_join"}
+
 #: How a report begins.
 REPORT = re.compile(r"^(?:Invalid|Uninitialized|Read-write|Write-write|OCLGRIND|Work-group div|Error).*", re.MULTILINE)
 
@@ -78,4 +81,4 @@ def test_no_kernel_is_reported(tmp_path: Path, record_property: Callable[[str, o
     for file in programs.source_folder().glob("*.cl"):
         for declared in file.read_text().split("__kernel")[1:]:
             written |= set(re.findall(r"^void (\w+)\(", declared.split("{")[0], re.MULTILINE))
-    assert launched == written
+    assert launched == written - REFUSED

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from needle.backend.opencl.shapes.groups import VECTORS, Grain, groups_for, parts_for
+from needle.backend.opencl.shapes.groups import VECTORS, Grain, groups_for, parts_for, stretch_for
 from needle.backend.opencl.shapes.launch_shape import LaunchShape
 from needle.dtypes import float16, float32
 
 CPU = LaunchShape(vector_bytes=32, local_size=1, groups=256, wide_index=True, cores=2, matmul_rows=6)
-GPU = LaunchShape(vector_bytes=4, local_size=64, groups=256, wide_index=False)
+GPU = LaunchShape(vector_bytes=4, local_size=64, groups=256, wide_index=False, cores=8)
 
 
 @pytest.mark.parametrize(
     ("launch_shape", "vectors", "groups"),
     [
         (CPU, 0, 1), (CPU, 4095, 1), (CPU, 4096, 16), (CPU, 4351, 16), (CPU, 4352, 17), (CPU, 1 << 20, 4096),
-        (GPU, 0, 1), (GPU, 4096, 1), (GPU, 2 * 64 * 256 - 1, 1), (GPU, 2 * 64 * 256, 2), (GPU, 1 << 20, 64),
+        (GPU, 0, 1), (GPU, 64, 1), (GPU, 65, 2), (GPU, 512, 8), (GPU, 1023, 16), (GPU, 1024, 8), (GPU, 1 << 20, 4096),
     ],
 )  # fmt: skip
 def test_what_a_fused_program_is_worth(launch_shape: LaunchShape, vectors: int, groups: int) -> None:
@@ -24,10 +24,24 @@ def test_what_a_fused_program_is_worth(launch_shape: LaunchShape, vectors: int, 
 
 
 @pytest.mark.parametrize("rounded_up", [False, True])
-def test_a_remainder_gets_a_group_of_its_own_where_the_grain_says_so(rounded_up: bool) -> None:
+def test_a_remainder_gets_a_cpu_s_group_of_its_own_where_the_grain_says_so(rounded_up: bool) -> None:
     grain = Grain(group=100, item=2, rounded_up=rounded_up)
     assert [grain.worth(CPU, n) for n in (0, 99, 100, 101, 200)] == [1, 1, 1, 1 + rounded_up, 2]
-    assert [grain.worth(GPU, n) for n in (0, 127, 128, 129, 256)] == [1, 1, 1, 1 + rounded_up, 2]
+
+
+def test_a_gpu_s_work_item_gets_more_once_every_unit_has_a_group() -> None:
+    grain = Grain(group=100, item=4)
+    amounts = (1, 511, 512, 1023, 1024, 2048, 4096)
+    assert [grain.share(GPU, n, 64) for n in amounts] == [1, 1, 1, 1, 2, 4, 4]
+    assert all(grain.worth(GPU, n) >= 8 for n in range(512, 4096))
+    assert grain.worth(GPU, 512, local=32) == 8
+    assert [Grain(group=100, item=4, whole=4).worth(GPU, n) for n in (256, 257, 512)] == [1, 2, 2]
+
+
+@pytest.mark.parametrize(("pieces", "groups", "stretch"), [(1, 1, 64), (64, 1, 64), (65, 1, 128), (4096, 8, 512)])
+def test_a_gpu_s_stretches_are_whole_rounds_of_its_work_items(pieces: int, groups: int, stretch: int) -> None:
+    assert stretch_for(GPU, pieces, groups) == stretch
+    assert stretch_for(CPU, pieces, groups) == -(-pieces // groups)
 
 
 def test_no_more_groups_than_the_launch_shape_has_or_than_there_are_pieces() -> None:

@@ -169,6 +169,7 @@ def cut_small() -> None:
     """Let kernels that share out long rows, or serve many channels, do so with few."""
     for family, numbers in {
         "scan": {"WHOLE": 32, "SEGMENT": 16},
+        "folding": {"_LONG": 1},
         "sort": {"PART": 16, "ITEM": 2},
         "convolution_tiles": {"_DEEP": 8},
         "winograd": {"_FEWEST_CHANNELS": 3},

@@ -7,8 +7,10 @@ from collections import Counter
 import pyopencl as cl
 
 from needle.backend.opencl.building.types import supported_dtypes
+from needle.backend.opencl.finding.halves import computes_halves
 from needle.backend.opencl.finding.threads import one_core_each
 from needle.backend.protocol import DeviceInfo
+from needle.dtypes import DType, float16
 
 #: A word of the platform's name or vendor, or of its `.icd` file's name, in lower case -> the name of its devices.
 _PLATFORMS = {
@@ -51,9 +53,16 @@ def describe(name: str, platform: cl.Platform, device: cl.Device) -> DeviceInfo:
         driver=f"{platform.name.strip()}, {device.driver_version}",
         kind=next((kind for bit, kind in _KINDS.items() if device.type & bit), "other"),
         memory=device.global_mem_size,
-        dtypes=supported_dtypes(device.extensions.split()),
+        dtypes=_dtypes(device) if problem is None else supported_dtypes(device.extensions.split()),
         problem=problem,
     )
+
+
+def _dtypes(device: cl.Device) -> frozenset[DType]:
+    """The dtypes of a device: by its extensions, and halves by trying where NVIDIA's driver does not tell of them."""
+    dtypes = supported_dtypes(device.extensions.split())
+    tries = "nvidia" in device.vendor.lower() and float16 not in dtypes
+    return dtypes | {float16} if tries and computes_halves(device) else dtypes
 
 
 class Names:

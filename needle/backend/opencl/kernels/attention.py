@@ -26,6 +26,7 @@ _VECTORS = 2  # V in the kernels: vectors of queries in a strip
 _KEYS, _KEYS_OF_GRADIENT = 64, 48  # of a block
 _QUERIES = 64  # of a block of the gradient, where local memory suffices
 _ROWS = Grain(group=1, item=1, rounded_up=True)  # a work-item takes one row, which goes through all keys
+_ROW_ITEMS = 64  # of a GPU's work-group: each has long to do, and few groups would leave compute units idle
 
 Arguments = Sequence[ArrayView]
 _Mask = tuple[Shape, DType] | None
@@ -99,10 +100,11 @@ def _by_rows(
     launch_shape = device.launch_shape
     kind = 0 if not gradient else 1 if first == 0 else 2
     pointers = (None,) * ((6 if gradient else 3) + last - first)
-    defines = defines | {"KIND": kind, "LOCAL": launch_shape.local_size}
+    local = min(_ROW_ITEMS, launch_shape.local_size)
+    defines = defines | {"KIND": kind, "LOCAL": local}
     kernel = device.kernel("attention_rows.cl", name, defines, (*pointers, *scalars), cost)
-    groups = groups_for(launch_shape, _ROWS.worth(launch_shape, rows))
-    return PreparedLaunch(kernel, (groups,), (launch_shape.local_size,), extents), first, last, False
+    groups = groups_for(launch_shape, _ROWS.worth(launch_shape, rows, local))
+    return PreparedLaunch(kernel, (groups,), (local,), extents), first, last, False
 
 
 def _mask_strides(mask: _Mask) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from needle.backend.opencl.building.layout import Layout, elementwise_layout
 from needle.backend.opencl.building.types import argument_dtype
 from needle.backend.opencl.kernels.folding import OperandLayout
 from needle.backend.opencl.kernels.prepared import PreparedLaunch
-from needle.backend.opencl.shapes.groups import VECTORS, groups_for
+from needle.backend.opencl.shapes.groups import VECTORS, groups_for, stretch_for
 from needle.backend.opencl.shapes.launch_shape import LaunchShape
 from needle.backend.protocol import ArrayView, Expression
 from needle.backend.records import FusedProgram
@@ -93,11 +93,14 @@ def prepare_elementwise(
     launch_shape = device.launch_shape
     rows, vectors = prod(layout.shape[:-1]), -(-layout.shape[-1] // width)
     if layout.transposed:
-        pieces, piece = _tiles(layout, vectors, launch_shape), _tile(launch_shape)
+        pieces, tile = _tiles(layout, vectors, launch_shape), _tile(launch_shape)
+        groups = groups_for(launch_shape, VECTORS.worth(launch_shape, pieces * tile * _across(launch_shape)))
+        stretch = -(-pieces // groups)
     else:
-        pieces, piece = rows * vectors, 1
-    groups = groups_for(launch_shape, VECTORS.worth(launch_shape, pieces * piece))
-    arguments = (device.layout_buffer(layout), rows, -(-pieces // groups))
+        pieces = rows * vectors
+        groups = groups_for(launch_shape, VECTORS.worth(launch_shape, pieces))
+        stretch = stretch_for(launch_shape, pieces, groups)
+    arguments = (device.layout_buffer(layout), rows, stretch)
     return PreparedLaunch(kernel, (groups,), (launch_shape.local_size,), arguments)
 
 
@@ -118,9 +121,13 @@ def _tile(launch_shape: LaunchShape) -> int:
 
 def _tiles(layout: Layout, vectors: int, launch_shape: LaunchShape) -> int:
     """The number of tiles of a transposed layout whose rows have so many vectors (see `cl/elementwise.cl`)."""
-    tile = _tile(launch_shape)
-    columns = max(1, launch_shape.local_size // tile)
-    return prod(layout.shape[:-2]) * -(-layout.shape[-2] // tile) * -(-vectors // columns)
+    strips = -(-layout.shape[-2] // _tile(launch_shape))
+    return prod(layout.shape[:-2]) * strips * -(-vectors // _across(launch_shape))
+
+
+def _across(launch_shape: LaunchShape) -> int:
+    """Vectors side by side in a tile: on a GPU as many as give every work-item one."""
+    return max(1, launch_shape.local_size // _tile(launch_shape))
 
 
 def _build(

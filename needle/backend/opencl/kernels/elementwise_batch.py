@@ -10,7 +10,7 @@ from needle.backend.opencl.building.codegen import batch_defines
 from needle.backend.opencl.building.kernel import Kernel
 from needle.backend.opencl.kernels.elementwise import INT64, index_type, scalar_types, width_for
 from needle.backend.opencl.kernels.prepared import PreparedLaunch
-from needle.backend.opencl.shapes.groups import VECTORS, groups_for
+from needle.backend.opencl.shapes.groups import VECTORS, groups_for, stretch_for
 from needle.backend.protocol import ArrayView
 from needle.backend.records import FusedProgram
 from needle.dtypes import Scalar
@@ -73,7 +73,7 @@ def _prepare(
         lambda: _build(device, program, reads, slots, width, index, sum(sizes)),
     )
     groups = groups_for(launch_shape, VECTORS.worth(launch_shape, vectors))
-    return PreparedLaunch(kernel, (groups,), (launch_shape.local_size,), (-(-vectors // groups),))
+    return PreparedLaunch(kernel, (groups,), (launch_shape.local_size,), (stretch_for(launch_shape, vectors, groups),))
 
 
 def _build(

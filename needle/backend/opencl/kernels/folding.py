@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from needle.backend.opencl.building.layout import FoldLayout, fold_layout
 from needle.backend.opencl.shapes.groups import VECTORS, groups_for, parts_for
+from needle.backend.opencl.shapes.launch_shape import LaunchShape
 from needle.backend.protocol import Buffer, Expression
 from needle.backend.records import FusedProgram
 from needle.dtypes import DType, Shape
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 #: A CPU does not cut folds of fewer vectors, in all, into parts: the second launch would cost more than it saves.
 _WHOLE = 32768
+#: Work-groups that a compute unit of a GPU works on at the same time.
+_GROUPS_A_UNIT = 8
+#: The vectors of each work-item for which a further work-group pays for the second launch, once no unit is idle.
+_LONG = 16
 
 
 @dataclass(frozen=True)
@@ -79,14 +84,30 @@ def segments_for(device: OpenCLDevice, fold: FoldLayout, width: int) -> int:
     """The number of segments into which to cut each fold: enough to fill all work-groups, each long enough to pay."""
     launch_shape = device.launch_shape
     vectors = -(-fold.layout.shape[-1] // width)
-    if launch_shape.on_cpu and fold.outputs * fold.fold_rows * vectors < _WHOLE:
+    total = fold.outputs * fold.fold_rows * vectors
+    if launch_shape.on_cpu and total < _WHOLE:
         return 1
     if fold.across:
         tasks = fold.outputs * -(-vectors // (launch_shape.fold_columns * launch_shape.local_size))
         length = fold.fold_rows * min(vectors, launch_shape.fold_columns)
     else:
         tasks, length = fold.outputs, fold.fold_rows * vectors // launch_shape.local_size
-    return parts_for(launch_shape, tasks, most=length // VECTORS.item)
+    if launch_shape.on_cpu:
+        return parts_for(launch_shape, tasks, most=length // VECTORS.group)
+    return segments_on_gpu(launch_shape, tasks, length, total)
+
+
+def segments_on_gpu(launch_shape: LaunchShape, tasks: int, length: int, total: int) -> int:
+    """The number of segments for each of `tasks`, with `length` vectors for a work-item of its group, `total` in all.
+
+    Every compute unit gets a work-group, and as many as hide the latency of memory if enough is left for each.
+    """
+    units = launch_shape.cores
+    if total < units * launch_shape.local_size or not tasks:
+        return 1
+    idle, few = -(-units // tasks), -(-_GROUPS_A_UNIT * units // tasks)
+    wanted = max(idle, min(few, length // _LONG))
+    return max(1, min(wanted, length, -(-launch_shape.groups // tasks)))
 
 
 def fold_groups(device: OpenCLDevice, tasks: int, vectors: int) -> int:

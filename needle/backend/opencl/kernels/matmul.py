@@ -1,4 +1,4 @@
-"""The launcher of `cl/matmul.cl` and `cl/matmul_vector.cl`: batched products of strided matrices and vectors."""
+"""The launcher of `cl/matmul*.cl`: batched products of strided matrices and vectors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from needle.backend.opencl.building.programs import Defines
 from needle.backend.opencl.building.types import element_defines
-from needle.backend.opencl.kernels import costs
+from needle.backend.opencl.kernels import costs, matmul_registers
 from needle.backend.opencl.kernels.launchers import launches
 from needle.backend.opencl.kernels.matmul_split import ceil_div, split
 from needle.backend.opencl.kernels.prepared import PreparedLaunch
@@ -28,9 +28,13 @@ _KERNELS = {
     name: (file, (None,) * 3 + (np.dtype(np.int64),) * longs + (None,) * counters)
     for name, file, longs, counters in (
         ("matmul_blocks", "matmul.cl", 19, 1), ("matmul_tiles", "matmul.cl", 16, 0),
-        ("matvec_blocks", "matmul_vector.cl", 17, 0), ("matvec_tiles", "matmul_vector.cl", 16, 0),
+        ("matmul_registers", "matmul_registers.cl", 17, 0), ("matvec_blocks", "matmul_vector.cl", 17, 0),
+        ("matvec_tiles", "matmul_vector.cl", 16, 0),
     )
 }  # fmt: skip
+
+#: The parameters of matmul_join, and its work-items.
+_JOIN, _JOIN_ITEMS = (None, None, *(np.dtype(np.int64),) * 3), 64
 
 #: The multiplications of a matrix by a vector that pay for a further block on a CPU: they take longer than a launch.
 _VECTOR_PRODUCTS = Grain(group=1 << 14)
@@ -48,7 +52,7 @@ class _Axis:
 
 
 @dataclass(frozen=True)
-class _Problem:
+class Problem:
     """Matrix products that one launch computes; the fields are the kernels' parameters."""
 
     a_offset: int
@@ -76,9 +80,9 @@ class _Problem:
             self.batches, self.batch_inner, self.a_outer, self.a_inner, self.b_outer, self.b_inner,
         )  # fmt: skip
 
-    def swapped(self) -> _Problem:
+    def swapped(self) -> Problem:
         """The transposed product, B.T @ A.T; its result lies in memory alike where A has one row."""
-        return _Problem(
+        return Problem(
             self.b_offset, self.a_offset, self.c_offset, self.columns, self.rows, self.depth,
             self.b_column, self.b_depth, self.a_depth, self.a_row, self.batches, self.batch_inner,
             self.b_outer, self.b_inner, self.a_outer, self.a_inner,
@@ -89,7 +93,8 @@ class _Problem:
 class _Part:
     """A launch that computes a product or a part of its batch.
 
-    `swapped` says that b is the kernel's A. The offsets are those of the kernel's A, B and C within the arrays.
+    `swapped` says that b is the kernel's A. The offsets are those of the kernel's A, B and C within the arrays. Where
+    the depth is sliced, the launch writes `sums` partial sums, of a dtype of their own, which `join` adds up.
     """
 
     launch: PreparedLaunch
@@ -97,6 +102,18 @@ class _Part:
     a_offset: int
     b_offset: int
     c_offset: int
+    join: PreparedLaunch | None = None
+    sums: int = 0
+
+    def enqueue(self, device: OpenCLDevice, x: ArrayView, y: ArrayView, c: ArrayView) -> None:
+        """Compute this part of c; x is the kernel's A and y its B."""
+        starts, c_start = (x.offset + self.a_offset, y.offset + self.b_offset), c.offset + self.c_offset
+        if self.join is None:
+            self.launch.launch(device, (x.buffer, y.buffer, c.buffer, *starts, c_start))
+            return
+        sums = device.empty(self.sums, matmul_registers.sum_dtype(c.dtype))
+        self.launch.launch(device, (x.buffer, y.buffer, sums, *starts, 0))
+        self.join.launch(device, (sums, c.buffer, c_start))
 
 
 @launches("matmul")
@@ -109,21 +126,30 @@ def matmul(device: OpenCLDevice, inputs: Sequence[ArrayView], outputs: Sequence[
     (c,) = outputs
     if 0 in c.shape:
         return
-    for part in device.prepared(_prepare, a.shape, a.strides, b.shape, b.strides, c.dtype):
+    aligned = (a.offset % 4 == 0, b.offset % 4 == 0, c.offset % 4 == 0)
+    for part in device.prepared(_prepare, a.shape, a.strides, b.shape, b.strides, c.dtype, aligned):
         x, y = (b, a) if part.swapped else (a, b)
-        offsets = (x.offset + part.a_offset, y.offset + part.b_offset, c.offset + part.c_offset)
-        part.launch.launch(device, (x.buffer, y.buffer, c.buffer, *offsets))
+        part.enqueue(device, x, y, c)
 
 
 def _prepare(
-    device: OpenCLDevice, a_shape: Shape, a_strides: Strides, b_shape: Shape, b_strides: Strides, dtype: DType
+    device: OpenCLDevice,
+    a_shape: Shape,
+    a_strides: Strides,
+    b_shape: Shape,
+    b_strides: Strides,
+    dtype: DType,
+    aligned: tuple[bool, bool, bool],
 ) -> tuple[_Part, ...]:
     """The launches that a product takes: one, but for batches too scattered for the kernels' two dimensions."""
-    return tuple(_part(device, problem, dtype) for problem in _problems(a_shape, a_strides, b_shape, b_strides))
+    problems = _problems(a_shape, a_strides, b_shape, b_strides)
+    return tuple(_part(device, problem, dtype, aligned) for problem in problems)
 
 
-def _part(device: OpenCLDevice, problem: _Problem, dtype: DType) -> _Part:
+def _part(device: OpenCLDevice, problem: Problem, dtype: DType, aligned: tuple[bool, bool, bool]) -> _Part:
     launch_shape = device.launch_shape
+    if min(problem.rows, problem.columns) > 1 and (tiling := matmul_registers.choose(problem, dtype, launch_shape)):
+        return _in_registers(device, problem, dtype, tiling, aligned)
     swapped = problem.rows == 1 < problem.columns  # a row times a matrix: the matrix, transposed, times the row
     if swapped:
         problem = problem.swapped()
@@ -152,6 +178,28 @@ def _part(device: OpenCLDevice, problem: _Problem, dtype: DType) -> _Part:
     return _Part(launch, swapped, problem.a_offset, problem.b_offset, problem.c_offset)
 
 
+def _in_registers(
+    device: OpenCLDevice, problem: Problem, dtype: DType, tiling: matmul_registers.Tiling,
+    aligned: tuple[bool, bool, bool],
+) -> _Part:  # fmt: skip
+    """The launch of a product on register tiles, and the one that joins the sums of slices."""
+    file, parameters = _KERNELS["matmul_registers"]
+    defines = {**_defines("matmul_registers", dtype, device.launch_shape, False)}
+    defines |= matmul_registers.defines(problem, tiling, aligned)
+    cost = costs.of_products(problem.batches * problem.rows * problem.columns * problem.depth)
+    kernel = device.kernel(file, "matmul_registers", defines, parameters, cost)
+    arguments = (*problem.extents, tiling.slice)
+    launch = PreparedLaunch(kernel, (tiling.groups(problem),), (tiling.form.items,), arguments)
+    offsets = problem.a_offset, problem.b_offset, problem.c_offset
+    if tiling.slices == 1:
+        return _Part(launch, False, *offsets)
+    size = problem.batches * problem.rows * problem.columns
+    kernel = device.kernel(file, "matmul_join", defines, _JOIN, size * tiling.slices)
+    groups = groups_for(device.launch_shape, ceil_div(size, _JOIN_ITEMS))
+    join = PreparedLaunch(kernel, (groups,), (_JOIN_ITEMS,), (size, tiling.slices))
+    return _Part(launch, False, *offsets, join, size * tiling.slices)
+
+
 def _defines(kernel: str, dtype: DType, launch_shape: LaunchShape, by_columns: bool) -> Defines:
     """What a kernel is compiled under: one program for each dtype, or two, for A by rows and by columns."""
     defines = element_defines(dtype, wraps=True)
@@ -171,7 +219,7 @@ def _defines(kernel: str, dtype: DType, launch_shape: LaunchShape, by_columns: b
     return defines
 
 
-def _tile(problem: _Problem, launch_shape: LaunchShape) -> tuple[int, int]:
+def _tile(problem: Problem, launch_shape: LaunchShape) -> tuple[int, int]:
     """The rows and columns of C that a work-group of matmul_tiles or matvec_tiles computes."""
     if problem.columns > 1:
         return (launch_shape.matmul_group * launch_shape.matmul_micro,) * 2
@@ -180,7 +228,7 @@ def _tile(problem: _Problem, launch_shape: LaunchShape) -> tuple[int, int]:
     return (items // near if problem.a_depth == 1 else near), 1
 
 
-def _vector_blocks(problem: _Problem, launch_shape: LaunchShape) -> int:
+def _vector_blocks(problem: Problem, launch_shape: LaunchShape) -> int:
     """The number of blocks into which to split the rows of a matrix-vector product, each large enough to pay."""
     rows, cores = problem.rows, launch_shape.cores
     if problem.a_depth == 1:
@@ -191,7 +239,7 @@ def _vector_blocks(problem: _Problem, launch_shape: LaunchShape) -> int:
     return max(1, min(wanted, _VECTOR_PRODUCTS.worth(launch_shape, rows * problem.depth)))
 
 
-def _problems(a_shape: Shape, a_strides: Strides, b_shape: Shape, b_strides: Strides) -> Iterator[_Problem]:
+def _problems(a_shape: Shape, a_strides: Strides, b_shape: Shape, b_strides: Strides) -> Iterator[Problem]:
     """The launches that a product takes: one, but for batches that collapse to no fewer than 3 dimensions."""
     (rows, depth), columns = a_shape[-2:], b_shape[-1]
     a_row, a_depth = a_strides[-2:]
@@ -204,7 +252,7 @@ def _problems(a_shape: Shape, a_strides: Strides, b_shape: Shape, b_strides: Str
     batches = outer.length * inner.length
     steps = [[(i * axis.a, i * axis.b) for i in range(axis.length)] for axis in axes[:-2]]
     for number, offsets in enumerate(itertools.product(*steps)):
-        yield _Problem(
+        yield Problem(
             sum(a for a, _ in offsets), sum(b for _, b in offsets), number * batches * rows * columns,
             rows, columns, depth, a_row, a_depth, b_depth, b_column,
             batches, inner.length, outer.a, inner.a, outer.b, inner.b,

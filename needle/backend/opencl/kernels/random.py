@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 _LONG, _ULONG = np.dtype(np.int64), np.dtype(np.uint64)
 _BATCH = 64  # counter blocks that a CPU's work-item makes at once
-_NUMBERS = Grain(group=1 << 12, item=4, rounded_up=True)  # a GPU's work-item makes one counter block: four numbers
+_NUMBERS = Grain(group=1 << 12, item=4, whole=4, rounded_up=True)  # a GPU's work-item makes a counter block: 4 numbers
+_MOST_ITEMS = 64  # of a GPU's work-group, each of which makes several numbers
 
 Arguments = Sequence[ArrayView]
 Defines = dict[str, "str | int"]
@@ -81,9 +82,10 @@ def _prepare(
 ) -> PreparedLaunch:
     """The launch of kernel `name` that makes `size` numbers."""
     launch_shape = device.launch_shape
-    shape: Defines = {"LOCAL": launch_shape.local_size}
+    local = min(_MOST_ITEMS, launch_shape.local_size)
+    shape: Defines = {"LOCAL": local}
     if launch_shape.on_cpu:
         shape |= {"LANES": min(8, launch_shape.width(8)), "BATCH": _BATCH}
     kernel = device.kernel("random.cl", name, defines | shape, parameters, costs.of_functions(size))
-    groups = groups_for(launch_shape, _NUMBERS.worth(launch_shape, size))
-    return PreparedLaunch(kernel, (groups,), (launch_shape.local_size,), (size,))
+    groups = groups_for(launch_shape, _NUMBERS.worth(launch_shape, size, local))
+    return PreparedLaunch(kernel, (groups,), (local,), (size,))

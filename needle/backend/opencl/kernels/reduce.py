@@ -154,7 +154,8 @@ def _prepare(
     width = width_for(device, program, accumulator)
     fold = layout_of(inputs, shape, axes, ordered=False)
     partials: list[tuple[PreparedLaunch, Shape]] = []
-    while (segments := segments_for(device, fold, width)) > 1:
+    # A GPU folds the results of parts in one launch: a third would take longer than units being idle.
+    while (device.launch_shape.on_cpu or not partials) and (segments := segments_for(device, fold, width)) > 1:
         part = _Fold(record, program, fold, accumulator, width, segments, "r")
         partials.append((part.prepared(device, count, accumulator), part.written))
         program, inputs = copying(accumulator), ((part.written, contiguous_strides(part.written)),)

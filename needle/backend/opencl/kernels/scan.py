@@ -19,9 +19,9 @@ from needle.backend.opencl.kernels.elementwise import (
     index_type,
     width_for,
 )
-from needle.backend.opencl.kernels.folding import OperandLayout, with_type
+from needle.backend.opencl.kernels.folding import OperandLayout, segments_on_gpu, with_type
 from needle.backend.opencl.kernels.prepared import PreparedLaunch
-from needle.backend.opencl.shapes.groups import VECTORS, groups_for, parts_for
+from needle.backend.opencl.shapes.groups import VECTORS, groups_for
 from needle.backend.opencl.shapes.launch_shape import LaunchShape
 from needle.backend.protocol import ArrayView, Expression
 from needle.backend.records import FusedProgram, Scan
@@ -127,7 +127,9 @@ def _segments(launch_shape: LaunchShape, found: ScanLayout, strips: int, width: 
     each = found.length * min(found.layout.shape[-1], width * _COLUMNS) if found.across else found.length
     most = max(1, min(_MOST_SEGMENTS, each // SEGMENT))
     if not launch_shape.on_cpu:
-        return parts_for(launch_shape, tasks, most)
+        length = found.length if found.across else -(-found.length // (width * launch_shape.local_size))
+        total = prod(found.layout.shape) // width
+        return min(_MOST_SEGMENTS, segments_on_gpu(launch_shape, tasks, length, total))
     if prod(found.layout.shape) < WHOLE or tasks >= 4 * launch_shape.cores:
         return 1
     return max(1, min(most, _SEGMENTS_PER_CORE * launch_shape.cores // tasks))

@@ -29,7 +29,7 @@ _ROWS = (None, None, _LONG, None, _INT, *(_LONG,) * 4)
 _TILE = 8  # the most vectors of neighbouring rows that a CPU's work-item takes at once
 _ELEMENTS = Grain(group=4096)  # a CPU's work-group: so many elements, each with an exponential
 _ROWS_BY_ITEM = Grain(group=1, item=1, rounded_up=True)  # a GPU's work-item: one row
-_FEW_ROWS = 8192  # fewer strided rows do not fill a GPU with a work-item each, and get a work-group each
+_COLUMN_ITEMS = 64  # work-items of a GPU's work-group that take a row each; too few to fill it, and a group takes one
 _MOST_ROW_GROUPS = 1 << 16  # the most work-groups of a GPU that take a row each; more rows, and they take several
 _SHORT = 32  # rows of up to so many elements are served by groups of so many work-items
 
@@ -57,7 +57,7 @@ def _prepare(
     rows, inner = prod(outer), prod(shape[axis + 1 :])
     by_rows = inner == 1 and (step == 1 or n == 1)
     if not device.launch_shape.on_cpu:
-        by_rows = by_rows or rows < _FEW_ROWS
+        by_rows = by_rows or rows < device.launch_shape.cores * _COLUMN_ITEMS
     layout = elementwise_layout(outer, (_without(strides, axis),))
     if by_rows:
         file, shaped, groups, tail = _by_rows(device, dtype, rows, n)
@@ -100,8 +100,9 @@ def _by_rows(device: OpenCLDevice, dtype: DType, rows: int, n: int) -> _Shaped:
 def _by_columns(device: OpenCLDevice, dtype: DType, rows: int, n: int, run: int) -> _Shaped:
     launch_shape = device.launch_shape
     if not launch_shape.on_cpu:
-        groups = groups_for(launch_shape, _ROWS_BY_ITEM.worth(launch_shape, rows))
-        return "softmax_columns", {"WIDTH": 1, "LOCAL": launch_shape.local_size}, groups, (rows, 1)
+        local = min(_COLUMN_ITEMS, launch_shape.local_size)
+        groups = groups_for(launch_shape, _ROWS_BY_ITEM.worth(launch_shape, rows, local))
+        return "softmax_columns", {"WIDTH": 1, "LOCAL": local}, groups, (rows, 1)
     shape = _vectors(device, dtype)
     width = int(shape["WIDTH"])
     tail: tuple[int, ...] = ()

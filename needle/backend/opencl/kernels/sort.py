@@ -26,8 +26,8 @@ _INT, _LONG = np.dtype(np.int32), np.dtype(np.int64)
 SHORT = 32
 #: The least elements of a part of a row: for less, to wake another core does not pay.
 PART = 4096
-#: On a GPU, the least elements for each work-item.
-ITEM = 64
+#: On a GPU, the elements for each work-item, which has counters of its own; fewer where compute units would be idle.
+ITEM, _FEWEST = 64, 16
 #: The most bytes of scratch that rows sorted side by side take.
 _SCRATCH = 1 << 28
 #: Parts of all rows together, for each core of a CPU.
@@ -145,7 +145,10 @@ def _parts(task: _Task, least: int, per_core: int = _PARTS_PER_CORE) -> int:
     """The parts into which to cut each row, for as many work-groups, each of so many elements on a CPU."""
     launch_shape = task.device.launch_shape
     if not launch_shape.on_cpu:
-        return parts_for(launch_shape, task.rows, task.length // (launch_shape.local_size * ITEM))
+        local = launch_shape.local_size
+        moved = Grain(group=PART, item=ITEM, whole=min(_FEWEST, ITEM))
+        share = moved.share(launch_shape, task.rows * task.length, local)
+        return parts_for(launch_shape, task.rows, task.length // (local * share))
     wanted = per_core * launch_shape.cores // task.rows
     return max(1, min(wanted, task.length // least)) if task.rows < 2 * launch_shape.cores else 1
 

@@ -8,6 +8,9 @@ import pyopencl as cl
 
 from needle.backend.opencl.shapes.launch_shape import LEAST_BLOCK_BYTES, LaunchShape
 
+#: Local memory of the largest register tiles, of doubles: of two operands two steps each.
+_REGISTER_TILES_BYTES = 36 << 10
+
 #: PoCL puts LLVM's name of the processor into a device's version. These words mark the processors with AVX-512.
 #: PoCL reports the vectors that the hardware has. An older LLVM may take a new processor for its predecessor and
 #: generate code for shorter vectors; vectors twice as long as its target's have crashed it.
@@ -42,7 +45,7 @@ def gpu_launch_shape(device: cl.Device) -> LaunchShape:
     local = _local_size(device)
     return LaunchShape(
         vector_bytes=4, local_size=local, groups=32 * device.max_compute_units, wide_index=False,
-        matmul_group=_matmul_group(local),
+        cores=device.max_compute_units, matmul_group=_matmul_group(local), matmul_sums=_matmul_sums(device),
     ).fitting(device)  # fmt: skip
 
 
@@ -71,6 +74,16 @@ def _local_size(device: cl.Device) -> int:
 def _matmul_group(local_size: int) -> int:
     """The side of the largest square of work-items, a power of two, that fits into such a work-group."""
     return 1 << ((local_size.bit_length() - 1) // 2)
+
+
+def _matmul_sums(device: cl.Device) -> int:
+    """The sums of a product that a work-item of a GPU holds in registers.
+
+    Of 128 registers of 32 bytes, which a hardware thread of Intel's has for 16 work-items, 64 sums would take all.
+    """
+    if device.local_mem_size < _REGISTER_TILES_BYTES:
+        return 0
+    return 32 if "intel" in device.vendor.lower() else 64
 
 
 def _matmul_on_cpu(device: cl.Device) -> dict[str, int]:

@@ -1,8 +1,9 @@
 """How many work-groups a launch gets: one formula, to which each kernel family brings its own grain.
 
-A further work-group pays only if it has enough to do: handing it to a core takes time, and on a CPU so does waking
-the core. A family says how much is enough (`Grain`). The launch shape sets the upper bound, and no launch has more
-work-groups than it has pieces to hand out.
+A further work-group of a CPU pays only if it has enough to do: handing it to a core takes time, and so does waking the
+core. Those of a GPU cost next to nothing, and it hides the latency of memory behind them: it gets as many as give each
+of its compute units one, whatever they do, and then lets a work-item do more. A family says how much is enough
+(`Grain`). The launch shape sets the upper bound, and no launch has more work-groups than it has pieces to hand out.
 """
 
 from __future__ import annotations
@@ -14,23 +15,34 @@ from needle.backend.opencl.shapes.launch_shape import LaunchShape
 
 @dataclass(frozen=True)
 class Grain:
-    """The least amount of work for which a further work-group pays. The family chooses the unit: elements, vectors."""
+    """The amount of work for which a further work-group pays. The family chooses the unit: elements, vectors."""
 
     group: int  # the amount for a CPU's work-group, which is one work-item
-    item: int = 1  # the amount for each work-item of a GPU's work-group
+    item: int = 1  # the amount for each work-item of a GPU's work-group, once every compute unit has a group
     alone: int = 0  # a CPU takes a smaller total on one core: to wake the others would take as long
-    rounded_up: bool = False  # whether a remainder, less than the grain, gets a work-group of its own
+    whole: int = 1  # the least amount for a work-item of a GPU: what it cannot share with others
+    rounded_up: bool = False  # whether a CPU's remainder, less than the grain, gets a work-group of its own
 
-    def worth(self, launch_shape: LaunchShape, amount: int) -> int:
-        """The number of work-groups for which `amount` suffices; at least 1."""
-        if launch_shape.on_cpu and amount < self.alone:
+    def worth(self, launch_shape: LaunchShape, amount: int, local: int = 0) -> int:
+        """The number of work-groups for which `amount` suffices; at least 1.
+
+        `local` is the number of work-items of a group, where it is not the launch shape's.
+        """
+        if not launch_shape.on_cpu:
+            local = local or launch_shape.local_size
+            return max(1, -(-amount // (self.share(launch_shape, amount, local) * local)))
+        if amount < self.alone:
             return 1
-        each = self.group if launch_shape.on_cpu else self.item * launch_shape.local_size
-        return max(1, -(-amount // each) if self.rounded_up else amount // each)
+        return max(1, -(-amount // self.group) if self.rounded_up else amount // self.group)
+
+    def share(self, launch_shape: LaunchShape, amount: int, local: int) -> int:
+        """The part of `amount` for one of a group's `local` work-items: from `whole` to `item`, to fill every unit."""
+        return max(self.whole, min(self.item, amount // (launch_shape.cores * local)))
 
 
-#: The grain of fused programs, elementwise or folded, in vectors of the device's width.
-VECTORS = Grain(group=256, item=256, alone=4096)
+#: The grain of fused programs, elementwise or folded, in vectors of the device's width. A GPU's work-item reads four
+#: before it writes the first, so that the latency of memory is paid once for all of them.
+VECTORS = Grain(group=256, item=4, alone=4096)
 
 
 def groups_for(launch_shape: LaunchShape, *limits: int) -> int:
@@ -39,6 +51,12 @@ def groups_for(launch_shape: LaunchShape, *limits: int) -> int:
     The limits are the number of pieces to hand out, what a grain says of the work (`Grain.worth`), or both.
     """
     return max(1, min(launch_shape.groups, *limits))
+
+
+def stretch_for(launch_shape: LaunchShape, pieces: int, groups: int) -> int:
+    """The pieces of each of `groups` work-groups: a GPU's are whole rounds of its work-items, which begin alike."""
+    local = launch_shape.local_size
+    return -(-pieces // (groups * local)) * local
 
 
 def parts_for(launch_shape: LaunchShape, tasks: int, most: int) -> int:

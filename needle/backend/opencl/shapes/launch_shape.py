@@ -15,7 +15,7 @@ from needle.backend.opencl.building.types import is_narrow
 from needle.dtypes import DType
 
 #: To be raised when kernels change so much that saved launch shapes no longer serve.
-VERSION = 5
+VERSION = 6
 
 #: Tiles of A that are packed at once, at most: a batch of 64 is one block then.
 _STRIP = 5
@@ -23,7 +23,7 @@ _STRIP = 5
 #: The least `matmul_block_bytes`: a few vectors of every type by a few rows.
 LEAST_BLOCK_BYTES = 4096
 
-_MAY_BE_0 = ("streamed_bytes", "held_launches", "matmul_rows")
+_MAY_BE_0 = ("streamed_bytes", "held_launches", "matmul_rows", "matmul_sums")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class LaunchShape:
     local_size: int  # work-items of a work-group, products aside; 1 makes it a CPU's launch shape
     groups: int  # most groups a launch is split into; each walks its own stretch
     wide_index: bool  # whether 64-bit indices cost nothing here
-    cores: int = 1  # compute units of a CPU, among which work is cut where each part costs something
+    cores: int = 1  # compute units: a CPU's cores, among which work is cut where each part costs; a GPU's, to fill
     streamed_bytes: int = 0  # least size of a result that is written past the caches; 0: none is
     held_launches: int = 0  # launches of one group that may wait to be enqueued with others
     fold_columns: int = 1  # vectors that a work-item folds side by side when it reduces across rows
@@ -44,6 +44,9 @@ class LaunchShape:
     matmul_block_bytes: int = 1 << 18  # local memory for the block of B that a CPU packs; A gets half as much
     matmul_group: int = 16  # work-items along each side of a local-memory tile
     matmul_micro: int = 4  # results along each side of one work-item's share of such a tile
+    matmul_sums: int = (
+        0  # sums of floats that a GPU's work-item holds in registers: 64, 32, 16; 0: tiles as above serve
+    )
 
     @property
     def on_cpu(self) -> bool:
@@ -82,6 +85,7 @@ class LaunchShape:
         _expect(_is_power(items) and items <= most, "local_size", items, expected)
         expected = f"a power of two, and smaller: its square is a work-group, and the device's largest is {most}"
         _expect(_is_power(tile) and tile * tile <= most, "matmul_group", tile, expected)
+        _expect(self.matmul_sums in (0, 16, 32, 64), "matmul_sums", self.matmul_sums, "0, 16, 32 or 64")
         unroll, rows, block = self.fold_unroll, self.matmul_rows, self.matmul_block_bytes
         _expect(_is_power(unroll) and unroll <= 16, "fold_unroll", unroll, "a power of two of at most 16")
         _expect(rows == 0 or rows >= 4, "matmul_rows", rows, "0, or at least 4")
