@@ -70,7 +70,7 @@ class RecordedCall:
 
     def _restore_memory(self) -> None:
         """Write what outside tensors have been bound to into the memory that they had: replays find it there."""
-        pairs = [(tensor, array) for tensor, (array, _, _) in zip(self.before.tensors, self.before.memory, strict=True)]
+        pairs = [(tensor, array) for tensor, (array, *_) in zip(self.before.tensors, self.before.memory, strict=True)]
         for tensor, array in pairs + list(zip(self.stand_ins, self._given, strict=True)):
             now = tensor.cached_data
             if now is array:

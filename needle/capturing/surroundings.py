@@ -18,6 +18,7 @@ import numpy as np
 
 from needle.array import NDArray
 from needle.backend.protocol import Device
+from needle.nn.hooks import Hooks
 from needle.nn.module import Module
 from needle.optim.lr_scheduler.base import LRScheduler
 from needle.optim.optimizer import Optimizer
@@ -67,9 +68,11 @@ class Snapshot:
                     return False
                 self._remember()
                 break
-        for tensor, (array, storage, needs) in zip(self.tensors, self.memory, strict=True):
+        for tensor, (array, storage, needs, hooks) in zip(self.tensors, self.memory, strict=True):
             now = tensor.cached_data
             if now is not array or now._storage is not storage or tensor._requires_grad is not needs:
+                return False
+            if getattr(tensor, "hooks", None) is not hooks:
                 return False
         for tensor, graded in zip(self.tensors, self.graded, strict=True):
             if (tensor.grad is not None) is not graded:
@@ -123,6 +126,8 @@ class Snapshot:
         elif isinstance(item, Module):
             self._add(path, lambda: [item.training, *item.__dict__.values()], [f"{path}.{name}" for name in vars(item)])
             self._methods(item, path)
+        elif isinstance(item, Hooks):
+            self._add(path, lambda: [*item.before(), *item.after()], [])
         elif isinstance(item, Mapping):
             self._add(path, lambda: list(item.values()), [f"{path}[{key!r}]" for key in item])
         elif isinstance(item, (list, tuple, deque, set, frozenset)):
@@ -197,9 +202,9 @@ def _state_arrays(optimizer: Optimizer) -> list[Any]:
     return [v._storage for state in optimizer.state.values() for v in state.values() if isinstance(v, NDArray)]
 
 
-def _memory_of(tensor: Tensor) -> tuple[Any, Any, bool]:
+def _memory_of(tensor: Tensor) -> tuple[Any, Any, bool, Any]:
     array = tensor.cached_data
-    return array, array._storage, tensor._requires_grad
+    return array, array._storage, tensor._requires_grad, getattr(tensor, "hooks", None)
 
 
 def _same(now: Any, before: Any) -> bool:

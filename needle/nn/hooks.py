@@ -50,6 +50,10 @@ class Hooks:
         """The hooks before `forward`."""
         return [one.hook for one in self._before]
 
+    def after(self) -> list[Hook]:
+        """The hooks after `forward`."""
+        return [one.hook for one in self._after]
+
     def call(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """`module.forward(*args, **kwargs)`, with what the hooks make of the arguments and of the result."""
         for hook, with_kwargs in tuple(self._before):

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from needle.array import NDArray, evaluation, recording, writing
-from needle.array.renewal import Compute, Renewal
 from needle.autograd import enable_grad
 from needle.backend import recordings
 from needle.backend.protocol import Device
-from needle.backend.recordings import StaleError
 from needle.dtypes import DType, compute_dtype
 from needle.errors import DeviceError
+from needle.optim.captured_step import CapturedStep, State, count_steps
 from needle.tensor import Tensor
 
 __all__ = ["Optimizer"]
@@ -23,10 +22,6 @@ __all__ = ["Optimizer"]
 
 #: What an optimiser takes: tensors, or groups {"params": tensors, option: value, ...}.
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]
-
-#: What an optimiser remembers of one parameter: the number of steps, and arrays.
-State = dict[str, Any]
-
 
 #: What stands in a parameter group beside its options; the second is kept there by learning-rate schedules.
 _BESIDE_OPTIONS = frozenset(("params", "initial_lr"))
@@ -272,52 +267,6 @@ class Optimizer:
         if int(index) >= len(self.params):
             raise ValueError(f"{key!r} is of a parameter beyond the {len(self.params)} of this {type(self).__name__}")
         return int(index), name
-
-
-def count_steps(states: Iterable[State], step: int) -> None:
-    """Note that `step` steps have been taken, in those `states` that count them."""
-    for state in states:
-        if "step" in state:
-            state["step"] = step
-
-
-class CapturedStep(Renewal):
-    """A step of parameters that are alike, as a captured step takes it anew in each replay."""
-
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        group: Mapping[str, Any],
-        names: tuple[str, ...],
-        states: list[State],
-        arrays: tuple[NDArray, ...],
-    ) -> None:
-        super().__init__(arrays)
-        self._optimizer, self._group, self._names, self._states = optimizer, group, names, states
-
-    def compute(self) -> Compute:
-        """The step that comes next. Raises StaleError if an option has been changed for which other state is kept."""
-        if self._optimizer._state_arrays(self._group) != self._names:
-            raise StaleError("the options of an optimiser")
-        return partial(self._optimizer._new_values, self._group, self._next())
-
-    def key(self) -> Hashable:
-        """The step and the options."""
-        return self._next(), tuple([value for name, value in self._group.items() if name != "params"])
-
-    def _next(self) -> int:
-        step: int = self._states[0].get("step", 0)
-        return step + 1
-
-    def run(self) -> Sequence[Any]:
-        """The numbers of the step that comes next, which counts as taken."""
-        numbers = super().run()
-        count_steps(self._states, self._next())
-        return numbers
-
-    def undo(self) -> None:
-        """Count a step less."""
-        count_steps(self._states, self._next() - 2)
 
 
 # -- for the optimisers -----------------------------------------------------------------------------

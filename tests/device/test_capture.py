@@ -279,10 +279,15 @@ class Model(nn.Module):
         return self.drop(x * self.weight**self.power)
 
 
+def _double(module: nn.Module, args: Any, result: ndl.Tensor) -> ndl.Tensor:
+    return result * 2
+
+
 CHANGES: dict[str, Callable[[Model], None]] = {
     "another parameter": lambda model: setattr(model, "weight", nn.Parameter([3.0])),
     "another memory": lambda model: setattr(model.weight, "data", ndl.asarray([5.0])),
     "another number": lambda model: setattr(model, "power", 2),
+    "a hook": lambda model: model.drop.register_forward_hook(_double) and None,
     "another mode": lambda model: model.train() and None,
     "another dtype": lambda model: model.double() and None,
 }

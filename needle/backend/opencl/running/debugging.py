@@ -69,6 +69,9 @@ class DebuggedDevice(OpenCLDevice):
     With `asked.folder`, it writes the source of each program there. Raises DeviceError if it cannot.
     """
 
+    #: Each launch is told of, so none is made again without its operation.
+    replays = False
+
     def __init__(self, info: DeviceInfo, cl_device: cl.Device, asked: debugging.Kernels) -> None:
         self._folder = asked.folder
         self._thread = _Thread()
