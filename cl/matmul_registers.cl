@@ -72,7 +72,18 @@ typedef VEC(SUM_T) sums_t;
 #define UNROLL_BY_(n) _Pragma(TEXT_(unroll n))
 #define UNROLL_BY(n) UNROLL_BY_(n)
 
-static inline sums_t load_four(__global const T *from) { return CAST(SUM_T, LOAD_FOUR(T, from)); }
+// Four elements that are aligned as such: one load on GPUs, which loose vectors are not, and vload_half4 is not either.
+#if IS_NARROW(T)
+static inline sums_t load_four(__global const T *from)
+{
+    const ushort4 bits = *(__global const ushort4 *)from;
+    const ushort lanes[4] = {bits.s0, bits.s1, bits.s2, bits.s3};
+    return (sums_t)(vload_half(0, (const T *)lanes), vload_half(1, (const T *)lanes), vload_half(2, (const T *)lanes),
+                    vload_half(3, (const T *)lanes));
+}
+#else
+static inline sums_t load_four(__global const T *from) { return CAST(SUM_T, *(__global const VEC(T) *)from); }
+#endif
 #define LOAD_ONE(from) (SUM_T)LOAD(T, from, 0)
 #if SLICED
 #define PUT_FOUR(to, v) *(__global sums_t *)(to) = (v)

@@ -141,8 +141,7 @@
 #define LOAD_VECTOR(T, pointer, i) CAT(LOAD_VECTOR_, STORAGE(T))(T, pointer, i)
 #define STORE_VECTOR(T, pointer, i, value) CAT(STORE_VECTOR_, STORAGE(T))(T, pointer, i, value)
 
-// The same for four elements that are aligned as such, with WIDTH 4: one load on GPUs, which loose vectors are not.
-#define LOAD_FOUR(T, pointer) CAT(LOAD_FOUR_, STORAGE(T))(T, pointer)
+// Four values, rounded and stored where four elements are aligned as such, with WIDTH 4: one store on GPUs.
 #define STORE_FOUR(T, pointer, value) CAT(STORE_FOUR_, STORAGE(T))(T, pointer, value)
 
 #define DEFINE_LOOSE_PLAIN(T) typedef VEC(T) __attribute__((aligned(sizeof(T)))) LOOSE(T);
@@ -152,7 +151,6 @@
 #define LOAD_VECTOR_PLAIN(T, pointer, i) (*(__global const LOOSE(T) *)((pointer) + (i)))
 #define STORE_VECTOR_PLAIN(T, pointer, i, value) *(__global LOOSE(T) *)((pointer) + (i)) = (value)
 
-#define LOAD_FOUR_PLAIN(T, pointer) (*(__global const VEC(T) *)(pointer))
 #define STORE_FOUR_PLAIN(T, pointer, value) *(__global VEC(T) *)(pointer) = CAST(T, value)
 
 // A device that cannot compute in half has no vectors of halves. It still loads and stores them, converted.
@@ -163,7 +161,6 @@
 #define DEFINE_LOOSE_HALF(T)
 #endif
 #define WIDEN_HALF(T, x) CAST(float, x)
-#define LOAD_FOUR_HALF(T, pointer) load_four_halves((__global const ushort4 *)(pointer))
 #define STORE_FOUR_HALF(T, pointer, value) STORE_VECTOR_HALF(T, pointer, 0, value)
 #define LOAD_HALF(T, pointer, i) vload_half(i, pointer)
 #define STORE_HALF(T, pointer, i, value) vstore_half_rte(value, i, pointer)
@@ -173,16 +170,6 @@
 #else
 #define LOAD_VECTOR_HALF LOAD_HALF
 #define STORE_VECTOR_HALF STORE_HALF
-#endif
-#if WIDTH == 4
-// Of vload_half4 compilers make four loads.
-static inline float4 load_four_halves(__global const ushort4 *from)
-{
-    const ushort4 bits = *from;
-    const ushort lanes[4] = {bits.s0, bits.s1, bits.s2, bits.s3};
-    return (float4)(vload_half(0, (const half *)lanes), vload_half(1, (const half *)lanes),
-                    vload_half(2, (const half *)lanes), vload_half(3, (const half *)lanes));
-}
 #endif
 
 #endif

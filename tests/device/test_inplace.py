@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -47,7 +48,12 @@ def test_an_operand_that_was_overwritten_is_noticed(device: ndl.Device, name: st
     assert w.grad is None
 
 
-@pytest.mark.parametrize("function", [ndl.exp, ndl.log, ndl.sqrt, ndl.tanh, ndl.relu, ndl.softmax, lambda w: w.max(0)])
+NORMALISED = functools.partial(nn.functional.layer_norm, normalized_shape=4)
+
+
+@pytest.mark.parametrize(
+    "function", [ndl.exp, ndl.log, ndl.sqrt, ndl.tanh, ndl.relu, ndl.softmax, lambda w: w.max(0), NORMALISED]
+)
 def test_an_input_and_output_that_were_overwritten_are_noticed(
     device: ndl.Device, function: Callable[[ndl.Tensor], ndl.Tensor]
 ) -> None:
@@ -180,15 +186,13 @@ def test_labels_that_were_overwritten(device: ndl.Device, dtype: str) -> None:
     assert w.grad is None
 
 
-@pytest.mark.parametrize("name", ["layer_norm", "cross_entropy"])
-def test_a_differentiable_gradient_reads_what_was_saved(device: ndl.Device, name: str) -> None:
+def test_a_differentiable_gradient_reads_what_was_saved(device: ndl.Device) -> None:
     """It computes nothing again from an input, which may have been overwritten."""
 
     def slopes(write: bool) -> tuple[np.ndarray, np.ndarray]:
         w = ndl.Tensor([[1.0, 2.0, 4.0]])
         z = w * 1.0
-        F = nn.functional
-        loss = (F.layer_norm(z, 3) ** 3).sum() if name == "layer_norm" else F.cross_entropy(z, [1])
+        loss = nn.functional.cross_entropy(z, [1])
         if write:
             z.detach()[0, 0] = 5.0
         loss.backward(create_graph=True)

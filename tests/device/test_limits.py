@@ -104,7 +104,7 @@ def test_a_tensor_larger_than_the_largest_allocation_is_refused_by_name(limited:
 def test_a_gpu_can_run_its_own_default_launch_shape(most: int, kibibytes: int, extensions: str) -> None:
     gpu: Any = SimpleNamespace(
         type=cl.device_type.GPU, max_compute_units=8, max_work_group_size=most, local_mem_size=kibibytes << 10,
-        extensions=extensions, native_vector_width_float=1,
+        extensions=extensions, native_vector_width_float=1, vendor="somebody",
     )  # fmt: skip
     default_launch_shape(gpu).check(gpu)
 
