@@ -47,8 +47,12 @@ class Arguments:
         self.tensors: list[Tensor] = []
         self.others: list[Any] = []
         self._positions: dict[int, int] = {}
-        self._args, self._kwargs = _with_tensors(args), _with_tensors(dict(kwargs))
-        structure = (self._outline(self._args), self._outline(self._kwargs))
+        if not kwargs and all(arg.__class__ is Tensor for arg in args):  # as most are
+            self._args, self._kwargs = args, kwargs
+            structure: Hashable = tuple([self._position(arg) for arg in args])
+        else:
+            self._args, self._kwargs = _with_tensors(args), _with_tensors(dict(kwargs))
+            structure = (self._outline(self._args), self._outline(self._kwargs))
         self.key: Hashable = (structure, tuple([_kind(tensor) for tensor in self.tensors]), self._shared())
 
     @property
@@ -84,13 +88,17 @@ class Arguments:
             arrays.append(array)
         return arrays
 
+    def _position(self, tensor: Tensor) -> int:
+        """The position of a tensor among `tensors`, to which it is added."""
+        position = self._positions.setdefault(id(tensor), len(self.tensors))
+        if position == len(self.tensors):
+            self.tensors.append(tensor)
+        return position
+
     def _outline(self, item: Any) -> Hashable:
         """An argument as a hashable value: containers as tuples, a tensor by its position."""
         if isinstance(item, Tensor):
-            if id(item) not in self._positions:
-                self._positions[id(item)] = len(self.tensors)
-                self.tensors.append(item)
-            return Tensor, self._positions[id(item)]
+            return Tensor, self._position(item)
         if isinstance(item, (list, tuple)):
             return type(item), tuple([self._outline(part) for part in item])
         if isinstance(item, dict):

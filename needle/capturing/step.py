@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import sys
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,6 +37,7 @@ class Step:
         self._incoming = [(k, n) for k, n in enumerate(call.incoming) if n is not None]
         made = [*call.results.made, *[g.made for g in call.gradients if g.made is not None]]
         #: Buffers that each replay allocates anew, since what it gives must stay what it is.
+        self._counts = Counter([m.number for m in made if isinstance(m, View) and m.number is not None])
         self._fresh = {
             m.number: recording.buffers[m.number] for m in made if isinstance(m, View) and m.number is not None
         }
@@ -56,8 +58,12 @@ class Step:
         self._gradients = [g for g in call.gradients[: len(self.before.tensors)] if not g.kept]
         #: Tensors whose gradient gives way to another, and is not read: its memory is free for the new one.
         self._replaced = [
-            g.owner for g, number in zip(call.gradients, call.incoming, strict=False) if not g.kept and number is None
+            (g.owner, g.made.number if isinstance(g.made, View) and g.made.number is not None else -1)
+            for g, number in zip(call.gradients, call.incoming, strict=False)
+            if not g.kept and number is None
         ]
+        #: The gradients that the latest replay has given, by number: tensor, array and memory.
+        self._given: dict[int, tuple[Tensor, NDArray, Storage]] = {}
         self._argument_gradients = call.gradients[len(self.before.tensors) :]
         call.forget()
 
@@ -94,28 +100,46 @@ class Step:
         self._give_gradients(arguments, arrays, storages)
         return self._results.finished([self._tensor(made, arguments, arrays, storages) for made in self._results.made])
 
-    def _launch(self, arrays: Sequence[NDArray], numbers: Sequence[Sequence[Any]]) -> dict[int | None, Storage]:
+    def _launch(self, arrays: Sequence[NDArray], numbers: Sequence[Sequence[Any]]) -> dict[int, Storage]:
         """Make the launches on the arguments' `arrays`; returns the memory that they have filled, by number."""
         with evaluation.lock:
             buffers = {number: arrays[k].buffer for k, number in self._inputs}
             for k, number in self._incoming:
                 buffers[number] = self.before.tensors[k].grad.cached_data.buffer
-            for owner in self._replaced:
-                owner.grad = None
+            kept = self._gradient_memory()
+            buffers |= {number: storage.buffer for number, storage in kept.items()}
             for number, (device, host) in self._uploads.items():
                 buffers[number] = device.upload(host)
-            storages: dict[int | None, Storage] = {}
+            storages = dict(kept)
             for number, buffer in self._fresh.items():
+                if number in kept:
+                    continue
                 if number not in buffers:
                     buffers[number] = buffer.device.empty(buffer.nbytes, uint8)  # type: ignore[union-attr]
                 storages[number] = Storage(buffers[number])
-            written = [*self._written, *[arrays[k].storage for k in self._written_inputs]]
+            written = [*self._written, *kept.values(), *[arrays[k].storage for k in self._written_inputs]]
             writing.before_writing(written)
             for replayer in self._replayers:
                 replayer.run(buffers, numbers)
             for storage in written:
                 storage.note_write()
         return storages
+
+    def _gradient_memory(self) -> dict[int, Storage]:
+        """Memory of gradients of the latest replay that nobody has but their owners, by number: it is written again.
+
+        The owners of other gradients, which are replaced, lose them now, so that their memory is free for the new ones.
+        """
+        found: dict[int, Storage] = {}
+        latest, self._given = self._given, {}
+        for owner, number in self._replaced:
+            given = latest.pop(number, None)
+            if given is not None and owner.grad is given[0] and _is_alone(*given):
+                self._given[number] = given
+                found[number] = given[2]
+            else:
+                owner.grad = given = None
+        return found
 
     def _act(self) -> list[Sequence[Any]]:
         """Do what the call did on the host, and return the numbers of each action."""
@@ -133,25 +157,40 @@ class Step:
         for action in reversed(self._actions[:count]):
             action.undo()
 
-    def _give_gradients(
-        self, arguments: Arguments, arrays: Sequence[NDArray], storages: dict[int | None, Storage]
-    ) -> None:
+    def _give_gradients(self, arguments: Arguments, arrays: Sequence[NDArray], storages: dict[int, Storage]) -> None:
         for gradient in self._gradients:
             made = gradient.made
-            gradient.owner.grad = None if made is None else self._tensor(made, arguments, arrays, storages)
+            number = made.number if isinstance(made, View) else None
+            if number is not None and number in self._given:
+                continue  # it is there, and has been written again
+            gradient.owner.grad = given = None if made is None else self._tensor(made, arguments, arrays, storages)
+            if given is not None and number is not None and self._counts[number] == 1:
+                array = given.cached_data
+                self._given[number] = given, array, array._storage
         for tensor, gradient in zip(arguments.tensors, self._argument_gradients, strict=True):
             if gradient.made is not None:
                 tensor.grad = self._tensor(gradient.made, arguments, arrays, storages)
 
     def _tensor(
-        self, made: Made, arguments: Arguments, arrays: Sequence[NDArray], storages: dict[int | None, Storage]
+        self, made: Made, arguments: Arguments, arrays: Sequence[NDArray], storages: dict[int, Storage]
     ) -> Tensor:
         if isinstance(made, Argument):
             return arguments.tensors[made.position]
         if isinstance(made, Outside):
             return tensor_of(made.array)
-        storage = storages[made.number] if made.position is None else arrays[made.position].storage
+        storage = storages[made.number] if made.number is not None else arrays[made.position or 0].storage
         return tensor_of(view(storage, made))
+
+
+def _is_alone(tensor: Tensor, array: NDArray, storage: Storage) -> bool:
+    """Whether nobody has a tensor, its array or its memory but its owner, `Step._given` and this function's callers."""
+    return (
+        tensor.cached_data is array
+        and array._storage is storage
+        and sys.getrefcount(tensor) <= 4  # in its owner, in the tuple, as our argument, as that of getrefcount
+        and sys.getrefcount(array) <= 4
+        and sys.getrefcount(storage) <= 4
+    )
 
 
 def _written(call: RecordedCall) -> set[int]:

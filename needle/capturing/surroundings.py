@@ -12,6 +12,7 @@ import sys
 import types
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ _MISSING = object()
 _LIBRARIES = frozenset(sys.stdlib_module_names) | {"needle", "numpy", "pyopencl", "tqdm", "rich"}
 
 #: Reads the values that a container has now.
-Reader = Callable[[], list[Any]]
+Reader = Callable[[], Collection[Any]]
 
 
 class Snapshot:
@@ -58,24 +59,23 @@ class Snapshot:
         self._remember()
         self._host = [(array, array.tobytes()) for array in self._arrays]
         self.memory = [_memory_of(tensor) for tensor in self.tensors]
-        self.graded = [tensor.grad is not None for tensor in self.tensors]
+        graded = [tensor.grad is not None for tensor in self.tensors]
+        self._checked = list(zip(self.tensors, self.memory, graded, strict=True))
 
     def holds(self) -> bool:
         """Whether everything is as it was: the same objects, and tensors with the same memory."""
-        for reader, identities in zip(self._readers, self._identities, strict=True):
-            if [id(value) for value in reader()] != identities:
+        for reader, values in self._held:
+            now = reader()
+            if len(now) != len(values) or not all(map(is_, now, values)):
                 if self.change():
                     return False
                 self._remember()
                 break
-        for tensor, (array, storage, needs, hooks) in zip(self.tensors, self.memory, strict=True):
-            now = tensor.cached_data
-            if now is not array or now._storage is not storage or tensor._requires_grad is not needs:
+        for tensor, (array, storage, needs, hooks), graded in self._checked:
+            data = tensor.cached_data
+            if data is not array or data._storage is not storage or tensor._requires_grad is not needs:
                 return False
-            if getattr(tensor, "hooks", None) is not hooks:
-                return False
-        for tensor, graded in zip(self.tensors, self.graded, strict=True):
-            if (tensor.grad is not None) is not graded:
+            if (tensor.grad is not None) is not graded or getattr(tensor, "hooks", None) is not hooks:
                 return False
         return all(array.tobytes() == content for array, content in self._host)
 
@@ -85,8 +85,8 @@ class Snapshot:
         self._host = [(array, content) for array, content in self._host if memory_key(array) not in anew]
 
     def _remember(self) -> None:
-        self._values = [reader() for reader in self._readers]  # held, so that no other object gets the identity of one
-        self._identities = [[id(value) for value in values] for values in self._values]
+        self._values = [list(reader()) for reader in self._readers]
+        self._held = list(zip(self._readers, self._values, strict=True))
 
     def change(self) -> str:
         """What is another now, among the objects read; "" if nothing is, or only objects that stand for one value."""
@@ -124,14 +124,17 @@ class Snapshot:
         elif isinstance(item, LRScheduler):
             self._visit(item.optimizer, f"{path}.optimizer")
         elif isinstance(item, Module):
-            self._add(path, lambda: [item.training, *item.__dict__.values()], [f"{path}.{name}" for name in vars(item)])
+            self._add(path, item.__dict__.values, [f"{path}.{name}" for name in vars(item)])
             self._methods(item, path)
         elif isinstance(item, Hooks):
             self._add(path, lambda: [*item.before(), *item.after()], [])
         elif isinstance(item, Mapping):
-            self._add(path, lambda: list(item.values()), [f"{path}[{key!r}]" for key in item])
-        elif isinstance(item, (list, tuple, deque, set, frozenset)):
-            self._add(path, lambda: list(item), [f"{path}[{k}]" for k in range(len(item))])
+            self._add(path, item.values, [f"{path}[{key!r}]" for key in item])
+        elif isinstance(item, (tuple, frozenset)):
+            for k, part in enumerate(item):
+                self._visit(part, f"{path}[{k}]")
+        elif isinstance(item, (list, deque, set)):
+            self._add(path, lambda: item, [f"{path}[{k}]" for k in range(len(item))])
         elif isinstance(item, functools.partial):
             self._add(path, lambda: [item.func, *item.args, *item.keywords.values()], [])
         elif isinstance(item, types.MethodType):
@@ -146,7 +149,7 @@ class Snapshot:
 
     def _add(self, path: str, reader: Reader, paths: list[str]) -> None:
         """Remember what `reader` gives, and visit it; `paths` name the last of its values."""
-        values = reader()
+        values = list(reader())
         self._readers.append(reader)
         self._paths.append([path] * (len(values) - len(paths)) + paths)
         for value, name in zip(values, self._paths[-1], strict=True):
