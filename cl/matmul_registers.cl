@@ -72,18 +72,8 @@ typedef VEC(SUM_T) sums_t;
 #define UNROLL_BY_(n) _Pragma(TEXT_(unroll n))
 #define UNROLL_BY(n) UNROLL_BY_(n)
 
-// Four elements that are aligned as such: one load on GPUs, which loose vectors are not, and vload_half4 is not either.
-#if IS_NARROW(T)
-static inline sums_t load_four(__global const T *from)
-{
-    const ushort4 bits = *(__global const ushort4 *)from;
-    const ushort lanes[4] = {bits.s0, bits.s1, bits.s2, bits.s3};
-    return (sums_t)(vload_half(0, (const T *)lanes), vload_half(1, (const T *)lanes), vload_half(2, (const T *)lanes),
-                    vload_half(3, (const T *)lanes));
-}
-#else
-static inline sums_t load_four(__global const T *from) { return CAST(SUM_T, *(__global const VEC(T) *)from); }
-#endif
+DEFINE_LOAD_FOUR(T)
+#define LOAD_SUMS(from) CAST(SUM_T, load_four(from))
 #define LOAD_ONE(from) (SUM_T)LOAD(T, from, 0)
 #if SLICED
 #define PUT_FOUR(to, v) *(__global sums_t *)(to) = (v)
@@ -126,7 +116,7 @@ static inline sums_t load_four(__global const T *from) { return CAST(SUM_T, *(__
     {                                                                                                           \
         _Pragma("unroll")                                                                                       \
         for (int n = 0; n < FETCHES; n++) {                                                                     \
-            if (MODE < 2) into[n] = load_four(from + places[n]);                                                \
+            if (MODE < 2) into[n] = LOAD_SUMS(from + places[n]);                                                \
             else into[n] = (sums_t)(LOAD_ONE(from + places[4 * n]), LOAD_ONE(from + places[4 * n + 1]),         \
                                     LOAD_ONE(from + places[4 * n + 2]), LOAD_ONE(from + places[4 * n + 3]));    \
         }                                                                                                       \
@@ -138,7 +128,7 @@ static inline sums_t load_four(__global const T *from) { return CAST(SUM_T, *(__
         for (int n = 0; n < FETCHES; n++) {                                                                     \
             into[n] = (sums_t)(0);                                                                              \
             if (MODE < 2) {                                                                                     \
-                if (DEPTH_OF(MODE, TILE, n, 0) < depth) into[n] = load_four(from + places[n]);                  \
+                if (DEPTH_OF(MODE, TILE, n, 0) < depth) into[n] = LOAD_SUMS(from + places[n]);                  \
             } else {                                                                                            \
                 if (DEPTH_OF(MODE, TILE, n, 0) < depth) into[n].s0 = LOAD_ONE(from + places[4 * n]);            \
                 if (DEPTH_OF(MODE, TILE, n, 1) < depth) into[n].s1 = LOAD_ONE(from + places[4 * n + 1]);        \

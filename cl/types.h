@@ -141,7 +141,9 @@
 #define LOAD_VECTOR(T, pointer, i) CAT(LOAD_VECTOR_, STORAGE(T))(T, pointer, i)
 #define STORE_VECTOR(T, pointer, i, value) CAT(STORE_VECTOR_, STORAGE(T))(T, pointer, i, value)
 
-// Four values, rounded and stored where four elements are aligned as such, with WIDTH 4: one store on GPUs.
+// The same for four elements that are aligned as such, with WIDTH 4: one load or store on GPUs, which loose vectors are
+// not. DEFINE_LOAD_FOUR(T) makes the function load_four.
+#define DEFINE_LOAD_FOUR(T) CAT(DEFINE_LOAD_FOUR_, STORAGE(T))(T)
 #define STORE_FOUR(T, pointer, value) CAT(STORE_FOUR_, STORAGE(T))(T, pointer, value)
 
 #define DEFINE_LOOSE_PLAIN(T) typedef VEC(T) __attribute__((aligned(sizeof(T)))) LOOSE(T);
@@ -151,6 +153,8 @@
 #define LOAD_VECTOR_PLAIN(T, pointer, i) (*(__global const LOOSE(T) *)((pointer) + (i)))
 #define STORE_VECTOR_PLAIN(T, pointer, i, value) *(__global LOOSE(T) *)((pointer) + (i)) = (value)
 
+#define DEFINE_LOAD_FOUR_PLAIN(T)                                                                                       \
+    static inline VEC(T) load_four(__global const T *from) { return *(__global const VEC(T) *)from; }
 #define STORE_FOUR_PLAIN(T, pointer, value) *(__global VEC(T) *)(pointer) = CAST(T, value)
 
 // A device that cannot compute in half has no vectors of halves. It still loads and stores them, converted.
@@ -161,6 +165,15 @@
 #define DEFINE_LOOSE_HALF(T)
 #endif
 #define WIDEN_HALF(T, x) CAST(float, x)
+// Of vload_half4 compilers make four loads.
+#define DEFINE_LOAD_FOUR_HALF(T)                                                                                        \
+    static inline float4 load_four(__global const T *from)                                                              \
+    {                                                                                                                   \
+        const ushort4 bits = *(__global const ushort4 *)from;                                                           \
+        const ushort lanes[4] = {bits.s0, bits.s1, bits.s2, bits.s3};                                                   \
+        return (float4)(vload_half(0, (const T *)lanes), vload_half(1, (const T *)lanes),                               \
+                        vload_half(2, (const T *)lanes), vload_half(3, (const T *)lanes));                              \
+    }
 #define STORE_FOUR_HALF(T, pointer, value) STORE_VECTOR_HALF(T, pointer, 0, value)
 #define LOAD_HALF(T, pointer, i) vload_half(i, pointer)
 #define STORE_HALF(T, pointer, i, value) vstore_half_rte(value, i, pointer)
