@@ -114,7 +114,7 @@ class Recording:
     written: dict[int, Any] = field(default_factory=dict)
     #: The numbers of buffers by their identity; that of a buffer which is gone may become another's.
     numbers: dict[int, int] = field(default_factory=dict)
-    #: The number of the action whose numbers the launches of expressions take, and those numbers.
+    #: The number of the action whose numbers the launches of expressions take; None where they stay what they are.
     _renewing: int | None = None
     _in_action: bool = False
 

@@ -12,20 +12,17 @@ from needle.autograd import make_value
 from needle.errors import CaptureError
 from needle.tensor import Tensor
 
-#: What `map_tensors` calls for each tensor.
-Visit = Callable[[Tensor], Any]
 
-
-def map_tensors(item: Any, visit: Visit) -> Any:
-    """`item` with `visit(tensor)` in place of each tensor in nested lists, tuples and dicts."""
-    if isinstance(item, Tensor):
+def map_parts(item: Any, kind: type, visit: Callable[[Any], Any]) -> Any:
+    """`item` with `visit(part)` in place of each part of class `kind` in nested lists, tuples and dicts."""
+    if isinstance(item, kind):
         return visit(item)
     if isinstance(item, tuple) and hasattr(item, "_fields"):
-        return type(item)(*[map_tensors(part, visit) for part in item])
+        return type(item)(*[map_parts(part, kind, visit) for part in item])
     if type(item) in (list, tuple):
-        return type(item)([map_tensors(part, visit) for part in item])
+        return type(item)([map_parts(part, kind, visit) for part in item])
     if type(item) is dict:
-        return {key: map_tensors(part, visit) for key, part in item.items()}
+        return {key: map_parts(part, kind, visit) for key, part in item.items()}
     return item
 
 
@@ -36,7 +33,6 @@ class Arguments:
 
     Attributes:
         tensors: the tensors among them, each once.
-        structure: everything else: nested tuples with positions in `tensors`, hashable.
         key: what calls have in common that share a recording.
         others: the objects among them that are compared by identity, modules for example.
 
@@ -51,7 +47,7 @@ class Arguments:
             self._args, self._kwargs = args, kwargs
             structure: Hashable = tuple([self._position(arg) for arg in args])
         else:
-            self._args, self._kwargs = _with_tensors(args), _with_tensors(dict(kwargs))
+            self._args, self._kwargs = map_parts((args, dict(kwargs)), np.ndarray, _tensor)
             structure = (self._outline(self._args), self._outline(self._kwargs))
         self.key: Hashable = (structure, tuple([_kind(tensor) for tensor in self.tensors]), self._shared())
 
@@ -66,7 +62,7 @@ class Arguments:
         def visit(tensor: Tensor) -> Tensor:
             return tensors[self._positions[id(tensor)]]
 
-        return map_tensors(self._args, visit), map_tensors(self._kwargs, visit)
+        return map_parts(self._args, Tensor, visit), map_parts(dict(self._kwargs), Tensor, visit)
 
     def stand_ins(self) -> list[Tensor]:
         """Copies of the tensors, leaves, in memory that nobody else knows."""
@@ -119,15 +115,8 @@ class Arguments:
         return tuple([first.setdefault(id(t.cached_data._storage or t), k) for k, t in enumerate(self.tensors)])
 
 
-def _with_tensors(item: Any) -> Any:
-    """`item` with a tensor in place of each NumPy array."""
-    if isinstance(item, np.ndarray):
-        return Tensor(item, requires_grad=False)
-    if type(item) in (list, tuple):
-        return type(item)([_with_tensors(part) for part in item])
-    if type(item) is dict:
-        return {key: _with_tensors(part) for key, part in item.items()}
-    return item
+def _tensor(array: np.ndarray) -> Tensor:
+    return Tensor(array, requires_grad=False)
 
 
 def _kind(tensor: Tensor) -> Hashable:
@@ -138,4 +127,5 @@ def _kind(tensor: Tensor) -> Hashable:
             "cannot pass it on; give it x.detach()"
         )
     data = tensor.cached_data
-    return data.shape, data.dtype, data.device, tensor._requires_grad, data.host_bounds is not None, type(tensor)
+    flags = (tensor._requires_grad, tensor.grad is not None, data.host_bounds is not None)
+    return data.shape, data.dtype, data.device, flags, type(tensor)

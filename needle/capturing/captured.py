@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -27,6 +27,14 @@ MOST_RECORDINGS = 16
 #: The calls in a row that may be recorded without one that is replayed, for arguments of one kind.
 MOST_ATTEMPTS = 8
 
+#: The recorded calls, for arguments of one kind, that later ones are compared with: their surroundings may take turns.
+RECENT_CALLS = 3
+
+_KEPT = (
+    "a captured function keeps a tensor that it has computed, in an attribute or a list perhaps: a replay could not give "
+    "it another; return it, or write into a tensor that is there before"
+)
+
 __all__ = ["Captured", "capture"]
 
 
@@ -47,7 +55,7 @@ class Captured(Generic[P, R]):
         functools.update_wrapper(self, function)
         self._lock = freed_in_children(threading.RLock())
         self._steps: OrderedDict[Hashable, list[Step]] = OrderedDict()
-        self._calls: dict[Hashable, RecordedCall] = {}
+        self._calls: dict[Hashable, deque[RecordedCall]] = {}
         self._attempts: dict[Hashable, int] = {}
 
     @property
@@ -68,7 +76,7 @@ class Captured(Generic[P, R]):
                     try:
                         result: R = step.replay(arguments)
                     except StaleError:
-                        break
+                        continue
                     self._steps.move_to_end(key)
                     self._attempts[key] = 0
                     self.replays += 1
@@ -83,8 +91,16 @@ class Captured(Generic[P, R]):
         bound = instance.__dict__.get(f"_captured_{name}")
         if bound is None:
             bound = Captured(functools.partial(self.function, instance))
+            functools.update_wrapper(bound, self.function)
             object.__setattr__(instance, f"_captured_{name}", bound)
         return bound
+
+    def __reduce__(self) -> Any:
+        """A copy and a pickle have no recordings: a function is found by its name, a method by its instance's."""
+        name = self.__name__  # type: ignore[attr-defined]
+        if isinstance(self.function, functools.partial):
+            return getattr, (self.function.args[0], name)
+        return self.__qualname__  # type: ignore[attr-defined]
 
     def clear(self) -> None:
         """Forget all recordings and free their memory."""
@@ -113,30 +129,34 @@ class Captured(Generic[P, R]):
         return returned
 
     def _keep(self, key: Hashable, call: RecordedCall) -> None:
-        earlier = self._calls.get(key)
-        self._calls[key] = call
-        attempts = self._attempts[key] = self._attempts.get(key, 0) + 1
-        reason = ""
-        if earlier is not None:
-            reason = call.difference(earlier)
+        """Make a replay of `call` if the latest call with the same surroundings did the same; else keep it for others.
+
+        Raises CaptureError for a tensor that would have to be another in each replay, and after too many attempts.
+        """
+        recent = self._calls.setdefault(key, deque(maxlen=RECENT_CALLS))
+        changes = [call.before.change_since(earlier.before) for earlier in recent]
+        alike = next((earlier for earlier, change in zip(recent, changes, strict=True) if not change), None)
+        reason = f"{changes[0]} changes" if changes else ""
+        if alike is not None:
+            reason = call.difference(alike)
             if not reason and call.kept:
-                raise CaptureError(
-                    "a captured function keeps a tensor that it has computed, in an attribute or a list perhaps: a "
-                    "replay could not give it another; return it, or write into a tensor that is there before"
-                )
-            changed = "" if reason else call.before.change_since(earlier.before)
-            if changed:
-                reason = f"{changed} changes from call to call"
-            if not reason:
-                steps = self._steps.setdefault(key, [])
-                steps.insert(0, Step(call, earlier))
-                del self._calls[key], steps[4:]
-                while self.recordings > MOST_RECORDINGS:
-                    self._steps.popitem(last=False)
+                raise CaptureError(_KEPT)
+            recent.remove(alike)
+        if alike is not None and not reason:
+            steps = self._steps.setdefault(key, [])
+            steps.insert(0, Step(call, alike))
+            del steps[4:]
+            while self.recordings > MOST_RECORDINGS:
+                self._steps.popitem(last=False)
+        else:
+            recent.appendleft(call)
+        attempts = self._attempts[key] = self._attempts.get(key, 0) + 1
+        if attempts > MOST_ATTEMPTS and call.kept:
+            raise CaptureError(_KEPT)
         if attempts > MOST_ATTEMPTS:
             raise CaptureError(
                 f"{getattr(self.function, '__qualname__', self.function)} was called {attempts} times, and no two "
-                f"calls in a row did the same: {reason or call.before.change() or 'what it reads changes'}"
+                f"calls in a row did the same: {reason or 'what it reads changes'}"
             )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from needle.array import NDArray, writing
+from needle.array import NDArray, evaluation, writing
 from needle.backend import recordings
 from needle.backend.recordings import RecordedBuffer
 from needle.capturing.arguments import Arguments
@@ -45,7 +45,7 @@ class RecordedCall:
     def __init__(self, function: Callable[..., Any], arguments: Arguments) -> None:
         self.before = Snapshot(function, tuple(arguments.others))
         self.stand_ins = arguments.stand_ins()
-        self._old_gradients = [tensor.grad for tensor in self.before.tensors]
+        self.old_gradients = [tensor.grad for tensor in self.before.tensors]
         args, kwargs = arguments.given(self.stand_ins)
         self._given = [stand_in.cached_data for stand_in in self.stand_ins]
         versions = [stand_in.cached_data.version for stand_in in self.stand_ins]
@@ -53,12 +53,12 @@ class RecordedCall:
             results = Results(function(*args, **kwargs), self.stand_ins, self.recording)
             del args, kwargs
             self._restore_memory()
-            self.gradients = [*map(self._gradient, self.before.tensors, self._old_gradients)]
+            self.gradients = [*map(self._gradient, self.before.tensors, self.old_gradients)]
             self.gradients += [self._gradient(stand_in, None) for stand_in in self.stand_ins]
         self.results = results
         self.written = [s.cached_data.version != v for s, v in zip(self.stand_ins, versions, strict=True)]
         self.inputs = [self._input(stand_in.cached_data) for stand_in in self.stand_ins]
-        self.incoming = [self._incoming(gradient) for gradient in self._old_gradients]
+        self.incoming = [self._incoming(gradient) for gradient in self.old_gradients]
         if any(self.written) and arguments.share_memory:
             raise CaptureError("a captured function wrote into an argument that shares memory with another argument")
         self._check_actions()
@@ -71,16 +71,19 @@ class RecordedCall:
     def _restore_memory(self) -> None:
         """Write what outside tensors have been bound to into the memory that they had: replays find it there."""
         pairs = [(tensor, array) for tensor, (array, *_) in zip(self.before.tensors, self.before.memory, strict=True)]
-        for tensor, array in pairs + list(zip(self.stand_ins, self._given, strict=True)):
-            now = tensor.cached_data
-            if now is array:
-                continue
+        pairs += zip(self.stand_ins, self._given, strict=True)
+        changed = [(tensor, array, tensor.cached_data) for tensor, array in pairs if tensor.cached_data is not array]
+        memory = {id(array._storage) for _, array, _ in changed}
+        for tensor, array, now in changed:
             if now.shape != array.shape or now.dtype != array.dtype or now.device is not array.device:
                 raise CaptureError(
                     f"a captured function replaced a tensor of shape {array.shape}, {array.dtype} on "
                     f"{array.device.name} by one of shape {now.shape}, {now.dtype} on {now.device.name}"
                 )
-            array[...] = now
+            # What lies in memory that is about to be written, as after a swap, is read before.
+            tensor.cached_data = evaluation.copy(now) if id(now._storage) in memory else now
+        for tensor, array, _ in changed:
+            array[...] = tensor.cached_data
             tensor.cached_data = array
 
     def _gradient(self, owner: Tensor, old: Tensor | None) -> Gradient:
@@ -155,7 +158,7 @@ class RecordedCall:
             if number is not None:
                 self.recording.buffers[number].outside = None
         self.stand_ins, self._given = [], []
-        self._old_gradients = []
+        self.old_gradients = []
 
     # -- comparing ------------------------------------------------------------------------------
 

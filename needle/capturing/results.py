@@ -11,7 +11,7 @@ from needle.array.storage import Storage
 from needle.array.views import Geometry
 from needle.autograd import make_value
 from needle.backend.recordings import Recording
-from needle.capturing.arguments import map_tensors
+from needle.capturing.arguments import map_parts
 from needle.errors import CaptureError
 from needle.tensor import Tensor
 
@@ -70,8 +70,8 @@ class Results:
         self._recording = recording
         self.made: list[Made] = []
         self.arrays: list[NDArray] = []
-        self.template = map_tensors(returned, self._describe)
-        self.outline = repr(map_tensors(self.template, lambda _: None))
+        self.template = map_parts(returned, Tensor, self._describe)
+        self.outline = repr(self.template)
         _check(self.template)
 
     def _describe(self, tensor: Tensor) -> _Slot:
@@ -82,7 +82,7 @@ class Results:
 
     def finished(self, tensors: Sequence[Tensor]) -> Any:
         """The results with `tensors` in their places."""
-        return _filled(self.template, tensors)
+        return map_parts(self.template, _Slot, lambda slot: tensors[slot.index])
 
 
 @dataclass(frozen=True)
@@ -121,18 +121,6 @@ def tensor_of(array: NDArray) -> Tensor:
     """A leaf without gradient."""
     found: Tensor = make_value(array)  # type: ignore[assignment]
     return found
-
-
-def _filled(template: Any, tensors: Sequence[Tensor]) -> Any:
-    if isinstance(template, _Slot):
-        return tensors[template.index]
-    if isinstance(template, tuple) and hasattr(template, "_fields"):
-        return type(template)(*[_filled(part, tensors) for part in template])
-    if type(template) in (list, tuple):
-        return type(template)([_filled(part, tensors) for part in template])
-    if isinstance(template, Mapping):
-        return {key: _filled(part, tensors) for key, part in template.items()}
-    return template
 
 
 def _check(template: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from needle.array import NDArray, evaluation, writing
 from needle.array.storage import Storage
 from needle.backend.protocol import Device, Replayer
-from needle.backend.recordings import Place, RecordedBuffer
+from needle.backend.recordings import Place, RecordedBuffer, StaleError
 from needle.capturing.arguments import Arguments
 from needle.capturing.recorded_call import RecordedCall, is_same_memory
 from needle.capturing.results import Argument, Made, Outside, View, tensor_of, view
@@ -35,12 +35,12 @@ class Step:
         self._actions = recording.actions
         self._inputs = [(k, n) for k, n in enumerate(call.inputs) if n is not None]
         self._incoming = [(k, n) for k, n in enumerate(call.incoming) if n is not None]
+        self._layouts = [_layout(call.old_gradients[k]) for k, _ in self._incoming]
         made = [*call.results.made, *[g.made for g in call.gradients if g.made is not None]]
-        #: Buffers that each replay allocates anew, since what it gives must stay what it is.
+        #: How many results and gradients lie in a buffer.
         self._counts = Counter([m.number for m in made if isinstance(m, View) and m.number is not None])
-        self._fresh = {
-            m.number: recording.buffers[m.number] for m in made if isinstance(m, View) and m.number is not None
-        }
+        #: Buffers that each replay allocates anew, since what it gives must stay what it is.
+        self._fresh = {number: recording.buffers[number] for number in self._counts}
         #: Arrays of the host that are copied before each replay, by the number of their buffer.
         self._uploads: dict[int, tuple[Device, np.ndarray]] = {}
         fixed = self._copy_from_host(earlier)
@@ -87,6 +87,8 @@ class Step:
 
         After another error, such as one of missing memory, what the host counts (steps, random numbers) is as before.
         """
+        if [_layout(self.before.tensors[k].grad) for k, _ in self._incoming] != self._layouts:
+            raise StaleError("a gradient lies in memory in another way")
         arrays = arguments.plain()
         numbers = self._act()
         try:
@@ -180,6 +182,12 @@ class Step:
             return tensor_of(made.array)
         storage = storages[made.number] if made.number is not None else arrays[made.position or 0].storage
         return tensor_of(view(storage, made))
+
+
+def _layout(gradient: Tensor) -> Hashable:
+    """How the elements of a gradient lie in memory."""
+    array = gradient.cached_data
+    return array.geometry, array.dtype, array.device
 
 
 def _is_alone(tensor: Tensor, array: NDArray, storage: Storage) -> bool:

@@ -59,8 +59,8 @@ class Snapshot:
         self._remember()
         self._host = [(array, array.tobytes()) for array in self._arrays]
         self.memory = [_memory_of(tensor) for tensor in self.tensors]
-        graded = [tensor.grad is not None for tensor in self.tensors]
-        self._checked = list(zip(self.tensors, self.memory, graded, strict=True))
+        self._graded = [tensor.grad is not None for tensor in self.tensors]
+        self._checked = list(zip(self.tensors, self.memory, self._graded, strict=True))
 
     def holds(self) -> bool:
         """Whether everything is as it was: the same objects, and tensors with the same memory."""
@@ -103,6 +103,8 @@ class Snapshot:
         """What differs from an earlier snapshot of the same function; "" if nothing does."""
         if self._paths != earlier._paths:
             return "what it reads"
+        if self._graded != earlier._graded:
+            return "which tensors have a gradient"
         for paths, now, before in zip(self._paths, self._values, earlier._values, strict=True):
             for path, present, past in zip(paths, now, before, strict=True):
                 if not _same(present, past):
@@ -176,14 +178,11 @@ class Snapshot:
 
     def _methods(self, item: Any, path: str) -> None:
         """The code of a user's class."""
+        called = {"forward", "__call__", *self._names}
         for cls in type(item).__mro__:
             if _package(cls) not in _LIBRARIES:
-                for method in vars(cls).values():
-                    if isinstance(method, types.FunctionType) and method.__name__ in (
-                        *self._names,
-                        "forward",
-                        "__call__",
-                    ):
+                for name, method in vars(cls).items():
+                    if isinstance(method, types.FunctionType) and name in called:
                         self._visit(method, path)
 
     def _object(self, item: Any, path: str) -> None:

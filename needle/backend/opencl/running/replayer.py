@@ -32,9 +32,8 @@ class Replayer:
         #: For each buffer that changes, its number, the latest handle and where it goes.
         self._places: dict[int, list[tuple[cl.Kernel, int]]] = {}
         self._handles: dict[int, int] = {}
-        #: For each number that changes where it comes from and goes to, its type and its latest value.
+        #: For each number that changes where it comes from and goes to, and its type.
         self._numbers: list[tuple[int, int, cl.Kernel, int, type]] = []
-        self._latest: dict[int, Sequence[Any]] = {}
         for launch in self._launches:
             self._device.compiled(launch.kernel)
             kernel = launch.kernel.another()
