@@ -31,8 +31,8 @@ MOST_ATTEMPTS = 8
 RECENT_CALLS = 3
 
 _KEPT = (
-    "a captured function keeps a tensor that it has computed, in an attribute or a list perhaps: a replay could not give "
-    "it another; return it, or write into a tensor that is there before"
+    "a captured function keeps a tensor that it has computed, in an attribute or a list perhaps: a replay could not "
+    "give it another; return it, or write into a tensor that is there before"
 )
 
 __all__ = ["Captured", "capture"]
